@@ -70,9 +70,9 @@ def _sealed() -> str:
 
 
 def _refused(
-    name: str, says: str, before: list[dict[str, Any]], said: VerifiedMessage, view: str, code: str, state: str
+    name: str, says: str, before: list[dict[str, Any]], said: VerifiedMessage, code: str, state: str
 ) -> Vector:
-    return journal(name, says, before, as_json(said), view, code=code, state=state)
+    return journal(name, says, before, as_json(said), code=code, state=state)
 
 
 def _whole() -> Iterator[Vector]:
@@ -90,13 +90,11 @@ def _rights() -> Iterator[Vector]:
     talk = talk_after("start")
     paused = talk.say(Suspend, "provider", contract=sealed, reason="incident", until=shift(talk.now, 60))
     yield _refused(
-        "suspend-by-the-provider", "only the hirer suspends", up_to("start"), paused, "hirer", "wrong_party", "working"
+        "suspend-by-the-provider", "only the hirer suspends", up_to("start"), paused, "wrong_party", "working"
     )
     talk = talk_after("start")
     on = talk.say(Resume, "hirer", contract=sealed, reason="resolved")
-    yield _refused(
-        "resume-of-what-works", "nothing is suspended", up_to("start"), on, "provider", "wrong_state", "working"
-    )
+    yield _refused("resume-of-what-works", "nothing is suspended", up_to("start"), on, "wrong_state", "working")
     talk = talk_after("start")
     pause = talk.say(Suspend, "hirer", contract=sealed, reason="incident", until=shift(talk.now, 60))
     yield journal(
@@ -104,7 +102,6 @@ def _rights() -> Iterator[Vector]:
         "a Suspend that crossed the Delivery is recorded and moves nothing",
         up_to("delivery"),
         as_json(pause),
-        "provider",
         outcome="void",
         state="delivered",
     )
@@ -119,7 +116,6 @@ def _rights() -> Iterator[Vector]:
             f"the hirer stops the work for {why}, until the authority ends by itself",
             up_to("start"),
             as_json(waits),
-            "provider",
             outcome="applies",
             state="suspended",
         )
@@ -129,7 +125,6 @@ def _rights() -> Iterator[Vector]:
             "it goes on once that is settled",
             [*up_to("start"), as_json(waits)],
             as_json(goes_on),
-            "provider",
             outcome="applies",
             state="working",
         )
@@ -149,7 +144,6 @@ def _rights() -> Iterator[Vector]:
         "what there is may be handed over while no more may be done",
         since_start("suspend"),
         as_json(made),
-        "hirer",
         outcome="applies",
         state="delivered",
     )
@@ -162,7 +156,6 @@ def _rights() -> Iterator[Vector]:
         "a question is answered once",
         since_start("approval"),
         again,
-        "provider",
         "wrong_state",
         "working",
     )
@@ -183,7 +176,6 @@ def _rights() -> Iterator[Vector]:
             why,
             since_start("resume"),
             talk.say(ApprovalRequest, "provider", **body),
-            "hirer",
             "digest_mismatch",
             "working",
         )
@@ -194,7 +186,6 @@ def _rights() -> Iterator[Vector]:
         "a breach is claimed by one side, and gives a right to that side alone",
         since_start("breach"),
         other,
-        "hirer",
         "wrong_state",
         "working",
     )
@@ -212,7 +203,6 @@ def _rights() -> Iterator[Vector]:
         "a breach of a contract of another engagement",
         up_to("start"),
         foreign,
-        "hirer",
         "conflicting_contract",
         "working",
     )
@@ -231,7 +221,6 @@ def _rights() -> Iterator[Vector]:
         "a breach of what is neither a clause of the scope nor a member of the terms",
         up_to("start"),
         unknown,
-        "hirer",
         "terms_mismatch",
         "working",
     )
@@ -267,14 +256,13 @@ def _documents() -> Iterator[Vector]:
         talk = talk_since("breach")
         document = amendment(talk, "hirer", sealed, **other)
         offer = talk.say(Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
-        yield _refused(name, says, before, offer, "provider", code, "working")
+        yield _refused(name, says, before, offer, code, "working")
     plain = resigned(changed(good, document=as_json(said["offer"])["document"]))
     yield journal(
         "contract-under-a-contract",
         "a second contract in the lane",
         before,
         plain,
-        "provider",
         code="terms_mismatch",
         state="working",
     )
@@ -312,15 +300,14 @@ def _documents() -> Iterator[Vector]:
         own = talk.say(
             Acceptance, role, offer=about, document=accepted["document"], contract_proof=accepted["contractProof"]
         )
-        before_it, view = since_start(f"{since}-amendment"), "provider" if role == "hirer" else "hirer"
-        yield _refused(name, f"an Acceptance {says}", before_it, own, view, code, "working")
+        yield _refused(name, f"an Acceptance {says}", since_start(f"{since}-amendment"), own, code, "working")
     for name, says, since, code in (
         ("withdrawal-of-nothing", "of an offer that is not on the table", "offer", "stale_offer"),
         ("withdrawal-of-nothing-by-its-acceptor", "by who accepted, of another offer", "acceptance", "wrong_party"),
     ):
         talk = talk_since(f"{since}-amendment")
         taken = talk.say(Withdraw, "provider", offer=another, reason="declined")
-        yield _refused(name, f"a Withdraw {says}", since_start(f"{since}-amendment"), taken, "hirer", code, "working")
+        yield _refused(name, f"a Withdraw {says}", since_start(f"{since}-amendment"), taken, code, "working")
     for name, says, since, code in (
         ("seal-of-nothing", "of an offer that is not on the table", "acceptance", "terms_mismatch"),
         ("seal-of-nothing-accepted", "of another offer, before any was accepted", "offer", "wrong_state"),
@@ -334,7 +321,7 @@ def _documents() -> Iterator[Vector]:
             acceptance=digest_bytes(b"an acceptance"),
             ledger=LedgerPlace(log=HIRER.did, index=5, leaf=digest_bytes(b"a leaf")),
         )
-        yield _refused(name, f"a Seal {says}", since_start(f"{since}-amendment"), sealing, "provider", code, "working")
+        yield _refused(name, f"a Seal {says}", since_start(f"{since}-amendment"), sealing, code, "working")
     both = talk_since("breach")
     theirs = both.say(
         Offer, "provider", document=amendment(both, "provider", sealed), valid_until=shift(both.now, 3600)
@@ -344,7 +331,6 @@ def _documents() -> Iterator[Vector]:
         "both put a document on the table: the hirer's stands, the provider's is void",
         since_start("offer-amendment"),
         as_json(theirs),
-        "hirer",
         outcome="void",
         state="working",
     )
@@ -355,7 +341,6 @@ def _documents() -> Iterator[Vector]:
         "an acceptance answered by a change of mind",
         since_start("acceptance-amendment"),
         regret,
-        "provider",
         "wrong_state",
         "working",
     )
@@ -376,7 +361,6 @@ def _documents() -> Iterator[Vector]:
         "a Seal by an offerer that had seen the end",
         after,
         late,
-        "provider",
         code="wrong_state",
         state="closing",
     )
@@ -386,7 +370,6 @@ def _documents() -> Iterator[Vector]:
         "a Seal by an offerer that had not seen the end counts",
         after,
         early,
-        "provider",
         outcome="applies",
         state="closing",
     )
@@ -400,7 +383,6 @@ def _documents() -> Iterator[Vector]:
         "a release that names the document before the amendment",
         since_start("seal-amendment"),
         stale,
-        "hirer",
         "terms_mismatch",
         "working",
     )
@@ -418,7 +400,6 @@ def _overtaken() -> Iterator[Vector]:
         "an acceptance answered by `overtaken` where nothing was delivered since",
         since_start("acceptance-amendment"),
         nothing,
-        "provider",
         "wrong_state",
         "working",
     )
@@ -440,7 +421,6 @@ def _overtaken() -> Iterator[Vector]:
         "a delivery came before the seal: the offerer withdraws, and the terms stay as they were",
         after,
         as_json(passed),
-        "provider",
         outcome="applies",
         state="delivered",
     )
@@ -451,7 +431,6 @@ def _overtaken() -> Iterator[Vector]:
         "a Seal by an offerer that had seen the delivery",
         after,
         resigned(changed(seal, seen=made.digest), **times),
-        "provider",
         code="wrong_state",
         state="delivered",
     )
@@ -460,7 +439,6 @@ def _overtaken() -> Iterator[Vector]:
         "a Seal by an offerer that had not seen the delivery counts",
         after,
         resigned(seal, **times),
-        "provider",
         outcome="applies",
         state="delivered",
     )
@@ -503,7 +481,7 @@ def _closings_after_a_release() -> Iterator[Vector]:
             cosignatures=(),
         )
         talk.moves["hirer"].pop()  # the next one takes this place
-        yield journal(name, says, before, as_json(closing), "provider", state="closing", **expected)
+        yield journal(name, says, before, as_json(closing), state="closing", **expected)
 
 
 def _offer_crossing_a_release() -> Vector:
@@ -518,7 +496,6 @@ def _offer_crossing_a_release() -> Vector:
         "an Offer that crossed the Seal of a release is recorded, and nothing is on the table",
         before,
         as_json(other),
-        "provider",
         outcome="void",
         state="closing",
     )
@@ -542,7 +519,6 @@ def _disputes() -> Iterator[Vector]:
         "the terms name nobody who could rule",
         up_to("start"),
         nobody,
-        "hirer",
         "terms_mismatch",
         "working",
     )
@@ -568,7 +544,7 @@ def _disputes() -> Iterator[Vector]:
         ),
     ):
         other = resigned(changed(good, ruling=ruling))
-        yield journal(name, says, since_start("dispute"), other, "provider", code=code, state="disputed")
+        yield journal(name, says, since_start("dispute"), other, code=code, state="disputed")
     for name, says, expected, ruling in (
         (
             "ruling-crossing-a-ruling",
@@ -591,7 +567,7 @@ def _disputes() -> Iterator[Vector]:
     ):
         crossing = talk_since("dispute").say(Ruling, "provider", dispute=dispute, ruling=ruling)
         before = since_start("ruling")
-        yield journal(name, says, before, as_json(crossing), "hirer", state="closing", **expected)
+        yield journal(name, says, before, as_json(crossing), state="closing", **expected)
     talk = talk_since("dispute")
     out = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
     yield _refused(
@@ -599,7 +575,6 @@ def _disputes() -> Iterator[Vector]:
         "a dispute ends by a ruling, a release, or for want of a ruling",
         since_start("dispute"),
         out,
-        "provider",
         "wrong_state",
         "disputed",
     )
@@ -610,7 +585,6 @@ def _disputes() -> Iterator[Vector]:
         "a Terminate that had not seen the Dispute is recorded and moves nothing",
         since_start("dispute"),
         as_json(unaware),
-        "provider",
         outcome="void",
         state="disputed",
     )
@@ -632,7 +606,6 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
         "who has a ruling carries it while its books are open",
         before,
         as_json(late),
-        "provider",
         outcome="applies",
         state="closing",
     )
@@ -642,7 +615,6 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
         "one ruling is all that is waited for",
         [*before, as_json(late)],
         again,
-        "hirer",
         "wrong_state",
         "closing",
     )
@@ -652,7 +624,6 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
         "a Ruling that had not seen the end of the dispute is recorded, and counts",
         before,
         as_json(crossing),
-        "provider",
         outcome="void",
         state="closing",
     )
@@ -674,7 +645,6 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
         "who has closed its books carries no ruling",
         [*before, as_json(closing)],
         closed,
-        "provider",
         "wrong_state",
         "closing",
     )
@@ -699,7 +669,6 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "an Acceptance of what is not on the table, which crossed a Breach",
         since_start("breach"),
         as_json(nothing),
-        "hirer",
         outcome="void",
         state="working",
     )
@@ -726,7 +695,7 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         breach = talk.say(Breach, "provider", **claim, cure_by=shift(talk.now, 7200))
         talk.moves["provider"].pop()  # which the hirer has not seen
         crossing = talk.say(kind, "hirer", **body)
-        yield _refused(name, says, [*since_start(since), as_json(breach)], crossing, "provider", code, "working")
+        yield _refused(name, says, [*since_start(since), as_json(breach)], crossing, code, "working")
     talk = talk_since("offer-amendment")
     breach = talk.say(Breach, "hirer", **claim, cure_by=shift(talk.now, 7200))
     talk.moves["hirer"].pop()
@@ -737,7 +706,6 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "an Offer that had seen the one on the table and does not name it; it crossed a Breach",
         [*since_start("offer-amendment"), as_json(breach)],
         counter,
-        "hirer",
         "stale_offer",
         "working",
     )
@@ -749,7 +717,6 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "a second Acceptance of the offer on the table, which crossed a Breach",
         [*since_start("acceptance-amendment"), as_json(breach)],
         talk.say(Acceptance, "provider", offer=offered, **proof),
-        "hirer",
         "already_contracted",
         "working",
     )
@@ -762,7 +729,6 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
         "an Offer that names another, where none is on the table",
         since_start("breach"),
         talk.say(Offer, "hirer", **stated),
-        "provider",
         "stale_offer",
         "working",
     )
@@ -793,7 +759,7 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
             {"outcome": "void"},
         ),
     ):
-        yield journal(name, says, history, stray, "hirer", state="closing", **expected)
+        yield journal(name, says, history, stray, state="closing", **expected)
     talk.moves["provider"].pop()  # it was not said
     talk.moves["hirer"].append(closing)
     books = {"contract": _sealed(), "basis": "terminate", **closed, "cosignatures": ()}
@@ -807,7 +773,6 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         "a Dispute by who knows that both have closed their books, which crossed a Withdraw",
         [*before, *map(as_json, (closing, last, back))],
         talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
-        "hirer",
         "wrong_state",
         "closed",
     )
@@ -817,7 +782,6 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         "a second Closing by one side, which crossed that of the other",
         [*before, *map(as_json, (closing, last))],
         talk.say(Closing, "hirer", **books),
-        "provider",
         "wrong_state",
         "closed",
     )
@@ -835,7 +799,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "a Closing by who disputes, and had not seen what ended the dispute",
         after,
         as_json(talk_since("dispute").say(Closing, "provider", **closing)),
-        "hirer",
         outcome="void",
         state="closing",
     )
@@ -849,7 +812,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "a Closing that follows the release, which ended the dispute as the ruling did that it had not seen",
         [*since_start("dispute"), *map(as_json, (*said, carried, released))],
         as_json(talk.say(Closing, "hirer", **{**closing, "basis": "release"})),
-        "provider",
         outcome="applies",
         state="closing",
         basis="ruling",
@@ -861,7 +823,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "another Dispute by who made one, which crossed the end of that",
         after,
         talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
-        "hirer",
         "wrong_state",
         "closing",
     )
@@ -873,7 +834,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "a Ruling where nobody disputes, which crossed the end",
         [*since_start("seal-amendment"), as_json(ended)],
         talk.say(Ruling, "provider", dispute=dispute, ruling=ruling),
-        "hirer",
         "wrong_state",
         "closing",
     )
@@ -883,7 +843,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "a Closing by silence, where nothing was delivered",
         since_start("seal-amendment"),
         talk_since("seal-amendment").say(Closing, "provider", **silence),
-        "hirer",
         "wrong_state",
         "working",
     )
@@ -893,7 +852,6 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "only the hirer may stand under another contract",
         since_start("seal-amendment"),
         talk_since("seal-amendment").say(Terminate, "provider", **above),
-        "hirer",
         "wrong_party",
         "working",
     )
@@ -932,7 +890,6 @@ def _released_after_an_end() -> Vector:
         "a Seal of a release by who knows of the Terminate that is disputed counts",
         [*before, *map(as_json, said)],
         as_json(talk.say(Seal, "hirer", **sealing)),
-        "provider",
         outcome="applies",
         state="closing",
         basis="release",
@@ -967,7 +924,7 @@ def _ended_in_a_dispute() -> Iterator[Vector]:
         dispute = talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400))
         before = [*since_start("seal-amendment"), *map(as_json, said), as_json(dispute)]
         ended = talk.say(Withdraw, "hirer", reason="ended", offer=sealing["offer"])
-        yield journal(name, says, before, as_json(ended), "provider", state="disputed", **expected)
+        yield journal(name, says, before, as_json(ended), state="disputed", **expected)
 
 
 def _in_force() -> str:
@@ -997,4 +954,4 @@ def _owed_in(sealed: str, dispute: str) -> Iterator[Vector]:
             cosignatures=(),
         )
         before = [*since_start("dispute"), as_json(ruling)]
-        yield journal(name, says, before, as_json(closing), "provider", state="closing", **expected)
+        yield journal(name, says, before, as_json(closing), state="closing", **expected)

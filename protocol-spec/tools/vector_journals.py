@@ -75,14 +75,13 @@ def at_of(message: dict[str, Any]) -> str:
     return message["proof"]["created"]
 
 
-def journal(
-    name: str, says: str, before: list[dict[str, Any]], message: dict[str, Any], view: str, **expected: Any
-) -> Vector:
-    at = expected.pop("at", at_of(message))
+def journal(name: str, says: str, before: list[dict[str, Any]], message: dict[str, Any], **expected: Any) -> Vector:
+    """A message as a side sees it (`view`), by default the one that it is for, at a time (`at`), by default its own."""
+    at, receiver = expected.pop("at", at_of(message)), "hirer" if message["recipient"] == HIRER.did else "provider"
     lines = [{"at": at_of(one), "message": one} for one in before]
     case = {
         "kind": "journal",
-        "view": view,
+        "view": expected.pop("view", receiver),
         "hirer": HIRER.did,
         "provider": PROVIDER.did,
         "engagement": ENGAGEMENT,
@@ -114,7 +113,7 @@ def seen_by_both(
                 f"{says} under {suite}, as the {view} sees it",
                 before,
                 last,
-                view,
+                view=view,
                 outcome="applies",
                 states=states,
                 state=states[-1],
@@ -142,7 +141,6 @@ def _chain() -> Iterator[Vector]:
         "a move that was recorded before",
         up_to("acceptance"),
         before[0],
-        "provider",
         outcome="repeat",
         state="accepted-by-hirer",
         at=at_of(up_to("acceptance")[-1]),
@@ -153,21 +151,17 @@ def _chain() -> Iterator[Vector]:
         "the same content under another proof",
         up_to("acceptance"),
         again,
-        "provider",
         outcome="repeat",
         state="accepted-by-hirer",
     )
     ahead = resigned(changed(offer, sequence=4))
-    yield journal(
-        "number-too-high", "a place after the next one", before, ahead, "provider", code="out_of_order", state="ready"
-    )
+    yield journal("number-too-high", "a place after the next one", before, ahead, code="out_of_order", state="ready")
     other = resigned(changed(offer, previous=digest_bytes(b"another move")))
     yield journal(
         "previous-of-another-chain",
         "the next place after another move",
         before,
         other,
-        "provider",
         code="conflicting_message",
         state="ready",
     )
@@ -177,7 +171,6 @@ def _chain() -> Iterator[Vector]:
         "another move in a taken place",
         before,
         twice,
-        "provider",
         code="conflicting_message",
         state="ready",
     )
@@ -187,7 +180,6 @@ def _chain() -> Iterator[Vector]:
         "a move that has seen what its reader never said",
         before,
         unheard,
-        "provider",
         code="ledger_diverged",
         state="ready",
     )
@@ -197,7 +189,6 @@ def _chain() -> Iterator[Vector]:
         "a move that has seen less than the one before it",
         up_to("offer-counter"),
         resigned(changed(as_json(leaving), seen=before[2]["seen"])),
-        "provider",
         code="conflicting_message",
         state="offered-by-provider",
     )
@@ -212,13 +203,12 @@ def _chain() -> Iterator[Vector]:
         ),
     ):
         wrong = resigned(changed(as_json(away), **members))
-        yield journal(name, says, before, wrong, "provider", code=code, state="ready")
+        yield journal(name, says, before, wrong, code=code, state="ready")
     yield journal(
         "role-of-the-other",
         "a hirer that speaks as the provider",
         before,
         resigned(changed(as_json(away), role="provider"), HIRER),
-        "provider",
         code="wrong_party",
         state="ready",
     )
@@ -228,7 +218,6 @@ def _chain() -> Iterator[Vector]:
         "a move of another engagement of the two",
         before,
         foreign,
-        "provider",
         code="wrong_negotiation",
         state="ready",
     )
@@ -245,7 +234,6 @@ def _chain() -> Iterator[Vector]:
         "a Cancel that crossed the Delivery is recorded and moves nothing",
         up_to("delivery"),
         as_json(cancel),
-        "provider",
         outcome="void",
         state="delivered",
     )
@@ -259,7 +247,6 @@ def _chain() -> Iterator[Vector]:
         "a move that was legal when it was sent and comes after the end is recorded and moves nothing",
         [*up_to("offer"), as_json(ending)],
         as_json(other),
-        "provider",
         outcome="late",
         state="withdrawn",
     )
@@ -275,7 +262,6 @@ def _opening() -> Iterator[Vector]:
         "work before a contract",
         [inquiry],
         start,
-        "provider",
         code="wrong_state",
         state="inquired",
     )
@@ -285,7 +271,6 @@ def _opening() -> Iterator[Vector]:
         "a Profile that repeats a shorter list",
         [inquiry],
         shortened,
-        "hirer",
         code="version_not_supported",
         state="inquired",
     )
@@ -295,7 +280,6 @@ def _opening() -> Iterator[Vector]:
         "a choice that was not offered",
         [inquiry],
         chosen,
-        "hirer",
         code="version_not_supported",
         state="inquired",
     )
@@ -305,7 +289,6 @@ def _opening() -> Iterator[Vector]:
         "a Presentation that answers another move",
         [inquiry, profile],
         shown,
-        "provider",
         code="challenge_mismatch",
         state="profiled",
     )
@@ -316,7 +299,6 @@ def _opening() -> Iterator[Vector]:
         "a first offer by the side that does not open",
         up_to("presentation-provider"),
         as_json(offer),
-        "hirer",
         code="wrong_party",
         state="ready",
     )
@@ -344,7 +326,6 @@ def _agreeing() -> Iterator[Vector]:
         "an offer over one's own offer",
         before_counter,
         as_json(own),
-        "provider",
         code="wrong_party",
         state="offered-by-hirer",
     )
@@ -354,7 +335,6 @@ def _agreeing() -> Iterator[Vector]:
         "a counter-offer that does not name the live offer",
         before_counter,
         aside,
-        "hirer",
         code="stale_offer",
         state="offered-by-hirer",
     )
@@ -364,7 +344,6 @@ def _agreeing() -> Iterator[Vector]:
         "an Acceptance of the live document that names the offer before",
         before_acceptance,
         wrong,
-        "provider",
         code="stale_offer",
         state="offered-by-provider",
     )
@@ -378,7 +357,6 @@ def _agreeing() -> Iterator[Vector]:
         "a document that was made for another place",
         before_offer,
         as_json(early),
-        "provider",
         code="terms_mismatch",
         state="ready",
     )
@@ -397,14 +375,13 @@ def _agreeing() -> Iterator[Vector]:
         parts = contract(talk, "hirer", "20", both)
         paid = talk.say(Offer, "hirer", document=parts, valid_until=shift(talk.now, 3600))
         expected = {"code": code, "state": "ready"} if code else {"outcome": "applies", "state": "offered-by-hirer"}
-        yield journal(name, what, before_offer, as_json(paid), "provider", **expected)
+        yield journal(name, what, before_offer, as_json(paid), **expected)
     stale = resigned(changed(acceptance, offer=said["offer"].digest))
     yield journal(
         "acceptance-of-a-superseded-offer",
         "an Acceptance of an offer that was answered",
         before_acceptance,
         stale,
-        "provider",
         code="stale_offer",
         state="offered-by-provider",
     )
@@ -414,7 +391,6 @@ def _agreeing() -> Iterator[Vector]:
         "an Acceptance of the live offer with another document",
         before_acceptance,
         mismatch,
-        "provider",
         code="terms_mismatch",
         state="offered-by-provider",
     )
@@ -424,7 +400,6 @@ def _agreeing() -> Iterator[Vector]:
         "an Acceptance of the live offer by who had not seen it: nobody else would take what is sealed for a contract",
         before_unread,
         blind,
-        "provider",
         code="terms_mismatch",
         state="offered-by-provider",
     )
@@ -436,7 +411,6 @@ def _agreeing() -> Iterator[Vector]:
         "an Acceptance by the owner of the live offer",
         before_counter,
         own_offer,
-        "provider",
         code="wrong_party",
         state="offered-by-hirer",
     )
@@ -451,7 +425,6 @@ def _agreeing() -> Iterator[Vector]:
             says,
             before_seal,
             other,
-            "hirer",
             code="terms_mismatch",
             state="accepted-by-hirer",
         )
@@ -461,7 +434,6 @@ def _agreeing() -> Iterator[Vector]:
         "a Seal by who had not seen the acceptance that it names",
         before_seal,
         blind,
-        "hirer",
         code="terms_mismatch",
         state="accepted-by-hirer",
     )
@@ -472,7 +444,6 @@ def _agreeing() -> Iterator[Vector]:
         "an acceptance answered by a change of mind",
         before_seal,
         as_json(regret),
-        "hirer",
         code="wrong_state",
         state="accepted-by-hirer",
     )
@@ -481,7 +452,6 @@ def _agreeing() -> Iterator[Vector]:
         "an acceptance answered by a Withdraw that does not name the offer",
         before_seal,
         as_json(talk_after("acceptance").say(Withdraw, "provider", reason="revoked")),
-        "hirer",
         code="stale_offer",
         state="accepted-by-hirer",
     )
@@ -492,8 +462,7 @@ def _agreeing() -> Iterator[Vector]:
         ("acceptance-of-the-contract-by-its-offerer", "an Acceptance by whoever sealed it", "provider"),
     ):
         second = talk_after("seal").say(Acceptance, role, **again, contract_proof=sealed_offer.contract_proof)
-        view = "provider" if role == "hirer" else "hirer"
-        yield journal(name, says, up_to("seal"), as_json(second), view, code="already_contracted", state="sealed")
+        yield journal(name, says, up_to("seal"), as_json(second), code="already_contracted", state="sealed")
     talk = talk_after("acceptance")
     expired = talk.say(Withdraw, "provider", reason="offer_expired", offer=said["offer-counter"].digest)
     yield journal(
@@ -501,7 +470,6 @@ def _agreeing() -> Iterator[Vector]:
         "an acceptance that came too late by the offerer's clock, answered",
         before_seal,
         as_json(expired),
-        "hirer",
         outcome="applies",
         state="withdrawn",
     )
@@ -512,7 +480,6 @@ def _agreeing() -> Iterator[Vector]:
         "a Seal in the place of the withdrawal",
         [*before_seal, as_json(answered)],
         resigned(seal, created=both.now, expires=shift(both.now, 3600)),
-        "hirer",
         code="conflicting_message",
         state="withdrawn",
     )
@@ -523,7 +490,6 @@ def _agreeing() -> Iterator[Vector]:
         "a Withdraw when the contract exists",
         up_to("seal"),
         as_json(undo),
-        "provider",
         code="wrong_state",
         state="sealed",
     )
@@ -563,7 +529,6 @@ def _limited(name: str, says: str, limits: Limits, code: str) -> Vector:
         says,
         [as_json(one) for one in (inquiry, profile, shown, back, first)],
         as_json(second),
-        "hirer",
         code=code,
         state="offered-by-hirer",
     )
@@ -588,7 +553,6 @@ def _working() -> Iterator[Vector]:
         "work under a contract of another engagement",
         up_to("receipt-inclusion"),
         as_json(foreign),
-        "provider",
         code="conflicting_contract",
         state="sealed",
     )
@@ -599,7 +563,6 @@ def _working() -> Iterator[Vector]:
         "a Start one second past its deadline is recorded and begins the work",
         up_to("receipt-inclusion"),
         started,
-        "provider",
         outcome="applies",
         state="working",
     )
@@ -611,7 +574,6 @@ def _working() -> Iterator[Vector]:
         "only the hirer cancels",
         up_to("progress-bare"),
         as_json(stop),
-        "hirer",
         code="wrong_party",
         state="working",
     )
@@ -623,7 +585,6 @@ def _working() -> Iterator[Vector]:
         "a Review that comes after a Closing by silence that had not seen it",
         [*up_to("delivery"), unheard],
         resigned(as_json(said["review"]), created=shift(late, 60), expires=shift(late, 3600)),
-        "provider",
         outcome="void",
         state="closing",
         basis="silence",
@@ -642,7 +603,6 @@ def _working() -> Iterator[Vector]:
             says,
             up_to("closing-hirer"),
             resigned(changed(seen, basis=basis)),
-            "hirer",
             outcome="applies",
             state="closed",
             basis="review",
@@ -652,7 +612,6 @@ def _working() -> Iterator[Vector]:
         "a Closing by silence that had not seen the Review, after the other side's Closing",
         up_to("closing-hirer"),
         resigned(changed(silent, seen=said["start"].digest)),
-        "hirer",
         outcome="applies",
         state="closed",
         basis="silence",
@@ -683,7 +642,7 @@ def _working() -> Iterator[Vector]:
         ),
     ):
         arrived = resigned(receipt, created=late, expires=shift(late, 3600))
-        yield journal(name, says, [*up_to("review"), arrived], unheard, "hirer", **expected)
+        yield journal(name, says, [*up_to("review"), arrived], unheard, **expected)
     delivery = as_json(said["delivery"])
     elsewhere = resigned(changed(as_json(said["progress"]), contract=digest_bytes(b"another contract"), number=3))
     yield journal(
@@ -691,7 +650,6 @@ def _working() -> Iterator[Vector]:
         "a Progress of another contract is passed over, and what is delivered after it is taken",
         [*up_to("progress-bare"), elsewhere],
         delivery,
-        "hirer",
         outcome="applies",
         state="delivered",
     )
@@ -701,7 +659,6 @@ def _working() -> Iterator[Vector]:
         "a second round that nobody asked for",
         up_to("progress-bare"),
         wrong_round,
-        "hirer",
         code="terms_mismatch",
         state="working",
     )
@@ -721,7 +678,6 @@ def _working() -> Iterator[Vector]:
         "another delivery when the first was accepted",
         up_to("review"),
         as_json(second),
-        "hirer",
         code="already_fulfilled",
         state="closing",
     )
@@ -732,7 +688,6 @@ def _working() -> Iterator[Vector]:
         "a verdict on another delivery",
         up_to("delivery"),
         other,
-        "provider",
         code="terms_mismatch",
         state="delivered",
     )
@@ -759,7 +714,6 @@ def _working() -> Iterator[Vector]:
         "a Review that asks for another round",
         up_to("delivery"),
         as_json(again),
-        "provider",
         outcome="applies",
         state="working",
     )
@@ -776,7 +730,6 @@ def _working() -> Iterator[Vector]:
         "a second Closing by one side",
         up_to("closing-hirer"),
         second,
-        "provider",
         code="wrong_state",
         state="closing",
     )
@@ -787,7 +740,6 @@ def _working() -> Iterator[Vector]:
         "what is owed in another currency than the price",
         before,
         abroad,
-        "provider",
         code="terms_mismatch",
         state="closing",
     )
@@ -798,7 +750,6 @@ def _working() -> Iterator[Vector]:
         "the hirer cannot be unable to do the provider's work",
         up_to("start"),
         as_json(unable),
-        "provider",
         code="wrong_party",
         state="working",
     )
@@ -809,7 +760,6 @@ def _working() -> Iterator[Vector]:
         "an end without cause that the terms do not allow",
         up_to("start"),
         as_json(easy),
-        "hirer",
         code="terms_mismatch",
         state="working",
     )

@@ -65,7 +65,6 @@ def subcontract_vectors() -> Iterator[Vector]:
                 says,
                 before,
                 as_json(offer),
-                "provider",
                 code="scope_exceeded",
                 state="ready",
             )
@@ -75,7 +74,6 @@ def subcontract_vectors() -> Iterator[Vector]:
             says,
             up_to("presentation-provider"),
             as_json(offer),
-            "provider",
             code=code,
             state="ready",
         )
@@ -224,7 +222,7 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
 
 def _taken(name: str, says: str, offer: Any, suite: str = SUITE) -> Vector:
     before = up_to("presentation-provider", suite)
-    return journal(name, says, before, as_json(offer), "provider", outcome="applies", state="offered-by-hirer")
+    return journal(name, says, before, as_json(offer), outcome="applies", state="offered-by-hirer")
 
 
 # --- the offer
