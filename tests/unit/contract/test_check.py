@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER, TRANSCRIPT, accepted, document, offered, terms
 from support import put, refuses
 from undersigned.contract import (
-    MAX_DOCUMENT_BYTES,
     DocumentName,
     Methods,
     Place,
@@ -281,11 +280,11 @@ def filled(made: Any, size: int) -> dict[str, Any]:
 
 def test_terms_and_documents_have_a_size() -> None:
     """HIRE-CTR-06: to the byte, as they are signed."""
-    read_document(filled(document(), MAX_DOCUMENT_BYTES))
-    check_terms(to_struct(filled(terms(), MAX_DOCUMENT_BYTES), Terms))
+    read_document(filled(document(), 64 * 1024))
+    check_terms(to_struct(filled(terms(), 64 * 1024), Terms))
     for read in (
-        lambda: read_document(filled(document(), MAX_DOCUMENT_BYTES + 1)),
-        lambda: check_terms(to_struct(filled(terms(), MAX_DOCUMENT_BYTES + 1), Terms)),
+        lambda: read_document(filled(document(), 64 * 1024 + 1)),
+        lambda: check_terms(to_struct(filled(terms(), 64 * 1024 + 1), Terms)),
     ):
         with refuses(FormatError, "too_large"):
             read()

@@ -86,7 +86,7 @@ def test_a_prohibition_wins() -> None:
 )
 def test_a_window_is_inclusive(now: str, allowed: bool, would_pass: str) -> None:
     decision = permits(SCOPE, {}, read(), now)
-    assert (decision.allowed, decision.would_pass) == (allowed, would_pass)
+    assert (decision.allowed, decision.would_pass, decision.clause) == (allowed, would_pass, "read")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ TOML = """
 id = "read-repo"
 action = "repo:read"
 target = "https://git.acme.example/app/*"
-limits = [{ unit = "count", max = 100 }, { unit = "EUR", max = "5.00" }, { unit = "count", max = 10, per = "PT60S" }]
+limits = [{ unit = "count", max = 100 }, { unit = "EUR", max = "10.00" }, { unit = "count", max = 10, per = "PT60S" }]
 window = { until = "2026-12-01T00:00:00Z" }
 conditions = { dataClass = ["public", "internal"], egress = ["none"], region = ["eu"] }
 approval = true
@@ -39,7 +39,7 @@ def test_toml_and_python_say_the_same() -> None:
                 "read-repo",
                 action="repo:read",
                 target="HTTPS://git.acme.example/app/*",
-                limits=(Limit("count", "10", "PT1M"), Limit("EUR", "5"), Limit("count", "100")),
+                limits=(Limit("count", "10", "PT1M"), Limit("EUR", "10"), Limit("count", "100")),
                 window=Window(until="2026-12-01T00:00:00Z"),
                 conditions={"region": ("eu",), "dataClass": {"internal", "public"}, "egress": ["none"]},
                 approval=True,
@@ -53,10 +53,10 @@ def test_toml_and_python_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('max = "5.00"', 'max = "5,00"'),
-        ('max = "5.00"', "max = 5.5"),
-        ('max = "5.00"', "max = true"),
-        ('max = "5.00"', 'max = "-5"'),
+        ('max = "10.00"', 'max = "5,00"'),
+        ('max = "10.00"', "max = 5.5"),
+        ('max = "10.00"', "max = true"),
+        ('max = "10.00"', 'max = "-5"'),
         ("max = 100", 'max = "1.5"'),
         ('unit = "EUR"', 'unit = "euro!"'),
         ('unit = "EUR"', 'unit = "type"'),
@@ -159,7 +159,7 @@ def test_extensions_are_written_in_toml_with_those_that_must_be_understood() -> 
 def test_a_scope_explains_itself_in_plain_words() -> None:
     scope = Scope.from_toml(tomllib.loads(TOML))
     assert scope.explain().splitlines() == [
-        "May      [read-repo] repo:read on https://git.acme.example/app/*, at most 5 EUR, at most 100 times, at most"
+        "May      [read-repo] repo:read on https://git.acme.example/app/*, at most 10 EUR, at most 100 times, at most"
         " 10 times per minute, until 2026-12-01T00:00:00Z, data class internal or public, egress none, region eu,"
         " each time with a person's approval",
         "May not  [no-secrets] repo:read on https://git.acme.example/app/secrets/*",
