@@ -158,7 +158,9 @@ def test_what_is_no_note_is_not_read_as_one(note: str) -> None:
         b"o\n7\n",
         b"o\n07\n" + base64.b64encode(ROOT) + b"\n",
         b"o\n-7\n" + base64.b64encode(ROOT) + b"\n",
+        b"o\n9007199254740992\n" + base64.b64encode(ROOT) + b"\n",
         b"o\n" + b"9" * 20 + b"\n" + base64.b64encode(ROOT) + b"\n",
+        b"o\n" + b"9" * 5000 + b"\n" + base64.b64encode(ROOT) + b"\n",
         b"o\n7\n" + base64.b64encode(ROOT[1:]) + b"\n",
         b"o\n7\n" + base64.urlsafe_b64encode(bytes([255]) * 32) + b"\n",
         b"o\n7\n" + base64.b64encode(ROOT)[:-1] + b"\n",
@@ -197,7 +199,7 @@ def test_a_key_that_is_not_ed25519_signs_no_notes() -> None:
 )
 def test_a_name_that_no_line_can_carry_is_refused(origin: str) -> None:
     with pytest.raises(LogProofError):
-        checkpoint_text(origin, 0, ROOT)
+        checkpoint_text(origin, 7, ROOT)
     with pytest.raises(LogProofError):
         signed_note(TEXT, origin, KEY, bytes(64))
 
