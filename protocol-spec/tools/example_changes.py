@@ -98,9 +98,7 @@ def countersigned(document: AmendmentDocument | ReleaseDocument, by: Party, talk
     return proof_on(json, by, talk.now, "assertionMethod", talk.suite, previous_proof=json["proof"]["id"])
 
 
-def arbiter_ruling(
-    contract: str, dispute: str, created: str, by: Party = ARBITER, *, currency: str = "EUR"
-) -> dict[str, Any]:
+def arbiter_ruling(contract: str, dispute: str, created: str, *, currency: str = "EUR") -> dict[str, Any]:
     """The ruling on a dispute."""
     document = {
         "@context": "https://w3id.org/hire/v1",
@@ -113,7 +111,7 @@ def arbiter_ruling(
         "currency": currency,
         "reasons": "The list was made, and late.",
     }
-    return proof_on(document, by, created, "assertionMethod")
+    return proof_on(document, ARBITER, created, "assertionMethod")
 
 
 def changes(talk: Talk, sealed: str) -> dict[str, VerifiedMessage]:

@@ -6,10 +6,9 @@ The private key of a party is the SHA-256 of `hire example` and its name, as in 
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
-from example_parties import Party, seed
+from example_parties import Party, an_id
 
 from undersigned.credentials import (
     AccreditedBy,
@@ -58,11 +57,6 @@ CLAIMS: dict[str, Claim] = {
     "accredited-by": AccreditedBy(id=OTHER.did, accredited_for="sbom"),
     "audited-by": AuditedBy(id=OTHER.did, audited_for="ISO/IEC 27001:2022"),
 }
-
-
-def an_id(text: str) -> str:
-    """An identifier made of a text."""
-    return f"urn:uuid:{uuid.UUID(bytes=seed(text)[:16], version=4)}"
 
 
 def unsigned(name: str) -> JsonObject:

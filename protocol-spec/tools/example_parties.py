@@ -35,16 +35,13 @@ from undersigned.contract import (
 )
 from undersigned.credentials import build_presentation
 from undersigned.encoding import (
-    ED25519_PUB,
     Instant,
-    base64url_encode,
     digest_bytes,
     multibase_encode,
-    multicodec_encode,
     parse_instant,
     shift,
 )
-from undersigned.keys import public_key_from_raw
+from undersigned.keys import PublicKey, public_key_from_raw
 from undersigned.messages import Message, Task, VerifiedMessage, draft, engagement_id
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.scope import Action, Grant, Limit, Scope, compile_scope
@@ -61,7 +58,12 @@ def seed(text: str) -> bytes:
 
 def nonce(text: str) -> str:
     """A nonce made of a text."""
-    return "u" + base64url_encode(seed(text))
+    return multibase_encode("u", seed(text))
+
+
+def an_id(text: str) -> str:
+    """An identifier made of a text."""
+    return f"urn:uuid:{uuid.UUID(bytes=seed(text)[:16], version=4)}"
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,14 @@ class Party:
         return SigningKey(seed(self.role))
 
     @property
-    def multikey(self) -> str:
+    def public_key(self) -> PublicKey:
         """The public key."""
-        return multibase_encode("z", multicodec_encode(ED25519_PUB, bytes(self.key.verify_key)))
+        return public_key_from_raw("Ed25519", bytes(self.key.verify_key))
+
+    @property
+    def multikey(self) -> str:
+        """The public key as a Multikey."""
+        return self.public_key.multikey
 
     @property
     def did(self) -> str:
@@ -142,7 +149,7 @@ class Talk:
         peer = "provider" if role == "hirer" else "hirer"
         own = len(self.moves[role])
         return {
-            "id": f"urn:uuid:{uuid.UUID(bytes=seed(f'message {self.count}')[:16], version=4)}",
+            "id": an_id(f"message {self.count}"),
             "engagement": ENGAGEMENT,
             "sender": PARTIES[role].did,
             "recipient": PARTIES[peer].did,
@@ -238,13 +245,12 @@ def places(talk: Talk) -> Transcript:
 
 def document_proof(document: dict[str, Any], party: Party, talk: Talk) -> dict[str, Any]:
     """A document with the proof of who offers it."""
-    name = f"urn:uuid:{uuid.UUID(bytes=seed(document['id'])[:16], version=4)}"
-    return proof_on(document, party, talk.now, "assertionMethod", talk.suite, id=name)
+    return proof_on(document, party, talk.now, "assertionMethod", talk.suite, id=an_id(document["id"]))
 
 
 def presentation(talk: Talk, holder: Party, verifier: Party, challenge: str) -> dict[str, Any]:
     """A presentation with no credential in it."""
-    name = f"urn:uuid:{uuid.UUID(bytes=seed(f'presentation by the {holder.role}')[:16], version=4)}"
+    name = an_id(f"presentation by the {holder.role}")
     document = build_presentation(id=name, holder=holder.did, engagement=ENGAGEMENT, credentials=())
     return proof_on(document, holder, talk.now, "authentication", challenge=challenge, domain=verifier.did)
 
@@ -293,16 +299,14 @@ def refusal_statement(contract: str) -> bytes:
 def signed_checkpoint(party: Party, size: int, root: bytes) -> str:
     """A checkpoint of the party's log, as messages write it."""
     text = checkpoint_text(party.did, size, root)
-    key = public_key_from_raw("Ed25519", bytes(party.key.verify_key))
-    return "u" + base64url_encode(signed_note(text, party.did, key, party.sign(text)).encode())
+    return multibase_encode("u", signed_note(text, party.did, party.public_key, party.sign(text)).encode())
 
 
 def cosignature(by: Party, owner: Party, tree: Frontier, at: Instant) -> str:
     """A cosignature of the owner's log, as messages write it."""
     text, seconds = checkpoint_text(owner.did, tree.size, tree.root), int(parse_instant(at).timestamp())
-    key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
     signature = by.sign(cosigned_text(text, seconds))
-    return "u" + base64url_encode(cosigned_note(text, by.did, key, seconds, signature).encode())
+    return multibase_encode("u", cosigned_note(text, by.did, by.public_key, seconds, signature).encode())
 
 
 def log_of(party: Party, contract_entry: bytes) -> tuple[Frontier, list[bytes]]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from example_parties import PROVIDER, seed, signed_checkpoint
 from vector_parts import Vector, signers
 
-from undersigned.encoding import base64url_decode, canonicalize
+from undersigned.encoding import canonicalize
+from undersigned.runtime import read_multibase_note
 from undersigned.transparency import Frontier, leaf_digest, leaf_hash, read_note
 
 __all__ = ["audit_vectors"]
@@ -36,7 +37,7 @@ def roots(leaves: Sequence[bytes]) -> list[bytes]:
 
 def worked(leaves: Sequence[bytes]) -> dict[str, Any]:
     """What agrees, and every value on the way to the signature of its checkpoint."""
-    note = read_note(base64url_decode(head(leaves)[1:]).decode())
+    note = read_note(read_multibase_note(head(leaves)))
     ((_, key, signature),) = note.signatures
     return {
         "size": len(leaves),

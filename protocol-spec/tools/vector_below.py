@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 from vector_packs import pack_vector
-from vector_parts import Vector
+from vector_parts import Line, Vector
 
 from undersigned.attestation import PAYLOAD_TYPE, SubcontractLine, envelope, make_statement, pae, work
 from undersigned.contract import Price, Subcontracting, Terms, countersigned
@@ -52,12 +52,6 @@ class Hired(NamedTuple):
     terms: Terms
 
 
-class _Line(NamedTuple):
-    kind: str
-    at: str
-    raw: bytes
-
-
 class _Hire:
     """Both sides of a hire, with one clock, as one of them keeps it."""
 
@@ -83,7 +77,7 @@ class _Hire:
     def pack(self, role: Role, below: Mapping[str, bytes]) -> bytes:
         """What one side has of it."""
         side = self.sides[role]
-        lines = [_Line("sent" if by == role else "received", at, one.raw) for by, at, one in self.said]
+        lines = [Line("sent" if by == role else "received", at, one.raw) for by, at, one in self.said]
         engagement = side.engagement
         return write_pack(
             lines, engagement=engagement.id, role=role, own=engagement.own, peer=engagement.peer, subcontracts=below

@@ -6,13 +6,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from example_messages import conversation
 from example_parties import ENGAGEMENT, HIRER, PROVIDER, Party, log_of, proof_on, seed, signed_checkpoint
 from vector_deliveries import stated
 from vector_journals import ORDER
-from vector_parts import Vector, resigned, signers
+from vector_parts import PROVIDERS, Line, Vector, kept, resigned, signers
 
 from undersigned.attestation import make_statement, refusal
 from undersigned.contract import countersigned
@@ -20,17 +20,15 @@ from undersigned.credentials import build_status_list, credential_jwt, own_conte
 from undersigned.encoding import (
     Digest,
     JsonObject,
-    base64url_decode,
-    base64url_encode,
     canonicalize,
     digest_bytes,
     digest_hex,
     multibase_encode,
 )
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_pack
-from undersigned.keys import public_key_from_raw
 from undersigned.messages import Closing, Presentation, Receipt, Seal, VerifiedMessage, decode_message
 from undersigned.protocol import Received, Sent, apply, begin
+from undersigned.runtime import read_multibase_note
 from undersigned.scope import Action
 from undersigned.transparency import (
     LOGGED_MOVES,
@@ -110,48 +108,29 @@ RECORDED: Final = {"decisions": 2, "refusals": 1}
 """What the provider's `Closing` says that it recorded, in the packs from which that is gone."""
 
 
-class _Line(NamedTuple):
-    kind: str
-    at: str
-    raw: bytes
-
-
 def pack_vectors() -> Iterator[Vector]:
     """All of them."""
     said = [conversation()[name] for name in ORDER]
-    lines = [
-        _Line("sent" if one.message.role == "provider" else "received", _created(one.message.proof), one.raw)
-        for one in said
-    ]
+    lines = kept(said)
     closing = said[-1].message
     assert isinstance(closing, Closing)
-    engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
     own_log = provider_log()
-    good = write_pack(lines, **engagement, **own_log, artifacts=[b"a bill"])
-    contract = closing.contract
-    yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
+    good = write_pack(lines, **PROVIDERS, **own_log, artifacts=[b"a bill"])
+    whole = {"contract": closing.contract, "state": "closed"}
+    yield _vector("good", "a whole hire, as its provider keeps it", good, whole)
     for kind, code in KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
     raws = [(one.message.type, one.raw) for one in said]
     seen = _proved(said, raws)
     note = seen["checkpoint"]
-    early = write_pack(lines, **engagement, **seen | {"checkpoint": note + _witnessed(note, 0)})
-    yield _vector(
-        "witnessed-early",
-        "a checkpoint that a witness cosigned whose clock was at its beginning",
-        early,
-        {"contract": contract, "state": "closed"},
-    )
-    twice = write_pack(lines, **engagement, **seen | {"checkpoint": note + _witnessed(note) + _witnessed(note, 0)})
+    early = write_pack(lines, **PROVIDERS, **seen | {"checkpoint": note + _witnessed(note, 0)})
+    says = "a checkpoint that a witness cosigned whose clock was at its beginning"
+    yield _vector("witnessed-early", says, early, whole)
+    twice = write_pack(lines, **PROVIDERS, **seen | {"checkpoint": note + _witnessed(note) + _witnessed(note, 0)})
     yield _vector("witnessed-twice", "two lines by one witness", twice, {"code": "log_proof_invalid"})
     seen["checkpoint"] += _witnessed(note)
-    witnessed = write_pack(lines, **engagement, **seen)
-    yield _vector(
-        "witnessed",
-        "a checkpoint that a stranger to the hire cosigned",
-        witnessed,
-        {"contract": contract, "state": "closed"},
-    )
+    witnessed = write_pack(lines, **PROVIDERS, **seen)
+    yield _vector("witnessed", "a checkpoint that a stranger to the hire cosigned", witnessed, whole)
     yield _vector("witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"})
     for name, says, places, jwt, kinds in (
         ("looked-up", "a credential and a status list that a decision names", (), False, LOOKED_UP_KINDS),
@@ -159,8 +138,7 @@ def pack_vectors() -> Iterator[Vector]:
         ("revoked", "a decision that allowed what the list that it names speaks against", (9,), False, {}),
         ("revoked-jwt", "the same of signed texts (JWT)", (9,), True, {}),
     ):
-        shown = write_pack(lines, **engagement, **own_log, **_looked_up(said, places, jwt=jwt))
-        whole = {"contract": contract, "state": "closed"}
+        shown = write_pack(lines, **PROVIDERS, **own_log, **_looked_up(said, places, jwt=jwt))
         yield _vector(name, says, shown, {"code": "revoked"} if places else whole)
         for kind, code in kinds.items():
             yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code})
@@ -169,35 +147,29 @@ def pack_vectors() -> Iterator[Vector]:
         ("looked-up-offset", "one until an offset that is none", _looked_up(said, (), times=OFF), "schema_violation"),
         ("looked-up-comma", "one with a comma before the end of a list", _looked_up(said, (), comma=True), "bad_json"),
     ):
-        shown = write_pack(lines, **engagement, **own_log, **looked_up)
-        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
+        shown = write_pack(lines, **PROVIDERS, **own_log, **looked_up)
+        yield _vector(name, says, shown, {"code": code} if code else whole)
     for name, says, policy, code in (
         ("policy", "a policy in canonical form", b'{"name":"trust"}', ""),
         ("policy-spaced", "one with a space, and named by its digest", b'{"name": "trust"}', "evidence_invalid"),
         ("policy-text", "one that is no JSON", b"permit", "evidence_invalid"),
     ):
-        shown = write_pack(lines, **engagement, **own_log, policies=[policy])
-        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
-    yield from _recorded(said, lines, engagement)
-    proved = write_pack(lines, **engagement, **_proved(said, raws))
-    yield _vector(
-        "proved",
-        "proofs of moves and of two decisions, one of which is withheld",
-        proved,
-        {"contract": contract, "state": "closed"},
-    )
+        shown = write_pack(lines, **PROVIDERS, **own_log, policies=[policy])
+        yield _vector(name, says, shown, {"code": code} if code else whole)
+    yield from _recorded(said, lines)
+    proved = write_pack(lines, **PROVIDERS, **_proved(said, raws))
+    yield _vector("proved", "proofs of moves and of two decisions, one of which is withheld", proved, whole)
     for kind, code in PROVED_KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(proved, kind), {"code": code})
-    whole = {"contract": contract, "state": "closed"}
     for name, says, note, code in _cosigned(said):
-        pack = write_pack(_closed(lines, own={"cosignatures": [note]}), **engagement, **own_log)
+        pack = write_pack(_closed(lines, own={"cosignatures": [note]}), **PROVIDERS, **own_log)
         yield _vector(name, says, pack, {"code": code} if code else whole)
-    yield from _unreviewed(lines, engagement)
+    yield from _unreviewed(lines)
     for name, says, changed, code in _of_a_log(said, lines):
-        yield _vector(name, says, write_pack(changed, **engagement, **own_log), {"code": code} if code else whole)
+        yield _vector(name, says, write_pack(changed, **PROVIDERS, **own_log), {"code": code} if code else whole)
 
 
-def _closed(lines: list[_Line], *, peer: dict[str, Any] | None = None, own: dict[str, Any]) -> list[_Line]:
+def _closed(lines: list[Line], *, peer: dict[str, Any] | None = None, own: dict[str, Any]) -> list[Line]:
     """The transcript with other members in the hirer's `Closing` and in the provider's, which came after it."""
     first = resigned(json.loads(lines[-2].raw) | (peer or {}))
     seen = digest_bytes(canonicalize({name: value for name, value in first.items() if name != "proof"}))
@@ -205,7 +177,7 @@ def _closed(lines: list[_Line], *, peer: dict[str, Any] | None = None, own: dict
     return [*lines[:-2], lines[-2]._replace(raw=canonicalize(first)), lines[-1]._replace(raw=canonicalize(last))]
 
 
-def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vector]:
+def _unreviewed(lines: list[Line]) -> Iterator[Vector]:
     """A `Delivery` with a statement that is none, and nobody has reviewed it: as each side keeps it (HIRE-PCK-12)."""
     place = next(at for at, one in enumerate(lines) if json.loads(one.raw)["type"] == "Delivery")
     rubbish = canonicalize(resigned({**json.loads(lines[place].raw), "statements": [{"a": 1}]}))
@@ -216,7 +188,7 @@ def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vect
     says = "a delivery with a statement that is none, not reviewed, as its hirer keeps it"
     found = {"contract": contract, "state": "delivered"}
     yield _vector("statement-unreviewed", says, write_pack(hirers, **theirs), found)
-    says, pack = "the same as its provider keeps it", write_pack(own, **engagement)
+    says, pack = "the same as its provider keeps it", write_pack(own, **PROVIDERS)
     yield _vector("statement-unreviewed-own", says, pack, {"code": "unknown_term"})
     content = json.loads(lines[place].raw)
     other = [{**one, "name": "another.json"} for one in content["artifacts"]]
@@ -238,17 +210,15 @@ def _unreviewed(lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vect
         mine = [*lines[:place], last]
         theirs_too = [*hirers[:-1], hirers[-1]._replace(raw=last.raw)]
         yield _vector(name, f"{says}, as its hirer keeps it", write_pack(theirs_too, **theirs), found)
-        yield _vector(
-            f"{name}-own", "the same as its provider keeps it", write_pack(mine, **engagement), {"code": code}
-        )
-    for wrong, kept in ((False, True), (True, True), (True, False)):
+        yield _vector(f"{name}-own", "the same as its provider keeps it", write_pack(mine, **PROVIDERS), {"code": code})
+    for wrong, there in ((False, True), (True, True), (True, False)):
         hashed = hashlib.sha512(b"another" if wrong else b"a bill").hexdigest()
         made = [_with_digest(one, "sha512", hashed) for one in content["statements"]]
         last = lines[place]._replace(raw=canonicalize(resigned({**content, "statements": made})))
-        pack = write_pack([*lines[:place], last], **engagement, artifacts=[b"a bill"] if kept else [])
-        name = f"statement-digest-{'wrong' if wrong else 'beside'}{'' if kept else '-unchecked'}"
-        says = f"{'a wrong' if wrong else 'a'} digest by sha512 beside, in a pack with{'' if kept else 'out'}"
-        expected = {"code": "digest_mismatch"} if wrong and kept else found
+        pack = write_pack([*lines[:place], last], **PROVIDERS, artifacts=[b"a bill"] if there else [])
+        name = f"statement-digest-{'wrong' if wrong else 'beside'}{'' if there else '-unchecked'}"
+        says = f"{'a wrong' if wrong else 'a'} digest by sha512 beside, in a pack with{'' if there else 'out'}"
+        expected = {"code": "digest_mismatch"} if wrong and there else found
         yield _vector(name, f"{says} the bytes", pack, expected)
 
 
@@ -267,12 +237,12 @@ def _with_subjects(envelope: Any, artifacts: list[dict[str, Any]]) -> Any:
     return stated(canonicalize(said))
 
 
-def _of_a_log(said: list[VerifiedMessage], lines: list[_Line]) -> Iterator[tuple[str, str, list[_Line], str]]:
+def _of_a_log(said: list[VerifiedMessage], lines: list[Line]) -> Iterator[tuple[str, str, list[Line], str]]:
     """Name, what it shows, the transcript, and the code of the refusal, if any: each side says of a log what does not
     hold. It counts against the packer alone if it was the packer (HIRE-PCK-11).
     """
 
-    def receipt(role: str, **members: Any) -> list[_Line]:
+    def receipt(role: str, **members: Any) -> list[Line]:
         of_it = [one for one in said if one.message.type == "Receipt" and one.message.role == role]
         raw = of_it[-1].raw
         changed = canonicalize(resigned(json.loads(raw) | members))
@@ -284,20 +254,16 @@ def _of_a_log(said: list[VerifiedMessage], lines: list[_Line]) -> Iterator[tuple
     hirers, own = (one.message for one in said[-2:])
     assert isinstance(hirers, Closing)
     assert isinstance(own, Closing)
-    theirs = read_checkpoint(read_note(base64url_decode(hirers.checkpoint[1:]).decode()).text)
+    theirs = read_checkpoint(read_note(read_multibase_note(hirers.checkpoint)).text)
     forked = signed_checkpoint(HIRER, theirs.size, seed("another root"))
     says = "two roots of one size, in a Receipt and a Closing of the other side"
     yield "receipt-fork", says, receipt("hirer", checkpoint=forked), ""
-    text = checkpoint_text(PROVIDER.did, *_size_and_other_root(own))
-    key = public_key_from_raw("Ed25519", bytes(HIRER.key.verify_key))
-    note = cosigned_note(text, HIRER.did, key, SECONDS, HIRER.sign(cosigned_text(text, SECONDS)))
-    cosigned = {"cosignatures": ["u" + base64url_encode(note.encode())]}
+    size = read_checkpoint(read_note(read_multibase_note(own.checkpoint)).text).size
+    text = checkpoint_text(PROVIDER.did, size, seed("another root"))
+    note = cosigned_note(text, HIRER.did, HIRER.public_key, SECONDS, HIRER.sign(cosigned_text(text, SECONDS)))
+    cosigned = {"cosignatures": [multibase_encode("u", note.encode())]}
     says = "the other side cosigned leaves that the packer's log never had"
     yield "cosigned-own-fork", says, _closed(lines, peer=cosigned, own={}), "ledger_diverged"
-
-
-def _size_and_other_root(closing: Closing) -> tuple[int, bytes]:
-    return read_checkpoint(read_note(base64url_decode(closing.checkpoint[1:]).decode()).text).size, seed("another root")
 
 
 def provider_log() -> dict[str, Any]:
@@ -309,7 +275,7 @@ def provider_log() -> dict[str, Any]:
     assert receipt.inclusion is not None
     inclusion = receipt.inclusion
     return {
-        "checkpoint": base64url_decode(closing.checkpoint[1:]).decode(),
+        "checkpoint": read_multibase_note(closing.checkpoint),
         "inclusion": InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
         "proofs": canonicalize(
             {
@@ -334,7 +300,7 @@ def _agreed(said: list[VerifiedMessage]) -> Digest:
     return digest_bytes(canonicalize(countersigned(offer["document"], acceptance["contractProof"])))
 
 
-def _recorded(said: list[VerifiedMessage], lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vector]:
+def _recorded(said: list[VerifiedMessage], lines: list[Line]) -> Iterator[Vector]:
     """A `Closing` that says what was recorded beside, a pack that has it, and packs without it."""
     closing = json.loads(said[-1].raw)
     last = canonicalize(resigned({**closing, "recorded": RECORDED}))
@@ -353,7 +319,7 @@ def _recorded(said: list[VerifiedMessage], lines: list[_Line], engagement: dict[
     raws = [*((one.message.type, one.raw) for one in said[:-1]), ("Closing", last)]
     whole = write_pack(
         [*lines[:-1], lines[-1]._replace(raw=last)],
-        **engagement,
+        **PROVIDERS,
         **_proved(said, raws, refused),
         refusals=[refused],
     )
@@ -368,13 +334,12 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
     hirers, own = (one.message for one in said[-2:])
     assert isinstance(hirers, Closing)
     assert isinstance(own, Closing)
-    text, other = (read_note(base64url_decode(one.checkpoint[1:]).decode()).text for one in (hirers, own))
+    text, other = (read_note(read_multibase_note(one.checkpoint)).text for one in (hirers, own))
 
     def note(text: str, by: Party = PROVIDER, *, signed: str | None = None) -> str:
-        key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
         signature = by.sign(cosigned_text(signed or text, SECONDS))
-        made = cosigned_note(text, PROVIDER.did, key, SECONDS, signature)
-        return "u" + base64url_encode(made.encode())
+        made = cosigned_note(text, PROVIDER.did, by.public_key, SECONDS, signature)
+        return multibase_encode("u", made.encode())
 
     wrong = "log_proof_invalid"
     yield "cosigned", "the provider cosigned the checkpoint of the hirer's Closing", note(text), ""
@@ -389,8 +354,7 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
 def _witnessed(note: str, seconds: int = SECONDS) -> str:
     """The line of a witness below a note."""
     by = Party("witness")
-    key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
-    return cosignature_line(by.did, key, seconds, by.sign(cosigned_text(read_note(note).text, seconds)))
+    return cosignature_line(by.did, by.public_key, seconds, by.sign(cosigned_text(read_note(note).text, seconds)))
 
 
 def _looked_up(
@@ -404,7 +368,7 @@ def _looked_up(
     """What an issuer says of the hirer, its status list with these places set, and a decision from both."""
     issuer, url = Party("issuer"), "https://issuer.example/status/1"
     shown = next(one.message for one in said if isinstance(one.message, Presentation) and one.message.role == "hirer")
-    at = _created(shown.proof)
+    at = shown.proof.created
     bits = bytearray(16 * 1024)
     for place in places:
         bits[place >> 3] |= 0x80 >> (place & 7)
@@ -472,7 +436,7 @@ def _proved(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusal
     ]
     listed[-2]["salt"] = multibase_encode("u", salts[0])
     return {
-        "checkpoint": base64url_decode(signed_checkpoint(PROVIDER, tree.size, tree.root)[1:]).decode(),
+        "checkpoint": read_multibase_note(signed_checkpoint(PROVIDER, tree.size, tree.root)),
         "inclusion": proof(contract.index),
         "proofs": canonicalize({"size": tree.size, "proofs": listed}),
         "decisions": decisions[:1],
@@ -512,7 +476,3 @@ def _worked(pack: bytes) -> dict[str, Any]:
         head = read_checkpoint(read_note(members["ledger/checkpoint.txt"].decode()).text)
         found["log"] = {"leaf": proof["leaf"], "index": proof["index"], "size": head.size, "root": head.root.hex()}
     return found
-
-
-def _created(proof: object) -> str:
-    return str(getattr(proof, "created", ""))

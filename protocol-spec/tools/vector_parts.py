@@ -10,14 +10,14 @@ import base64
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from example_parties import HIRER, PARTIES, PROVIDER, Party, seed
+from example_parties import ENGAGEMENT, HIRER, PARTIES, PROVIDER, Party, seed
 from nacl.bindings import crypto_core_ed25519_add, crypto_scalarmult_ed25519_base_noclamp
 
 from undersigned.attestation import pae
@@ -37,13 +37,16 @@ from undersigned.proof import attach, prepare, proof_config
 
 __all__ = [
     "ED25519_ORDER",
+    "PROVIDERS",
     "EcParty",
+    "Line",
     "OddParty",
     "Vector",
     "changed",
     "content_of",
     "intermediates",
     "jws",
+    "kept",
     "message_case",
     "of_envelope",
     "of_text",
@@ -70,6 +73,26 @@ class Vector:
     expected: dict[str, Any]
     files: dict[str, bytes] = field(default_factory=dict)
     """Further files by name."""
+
+
+class Line(NamedTuple):
+    """A message in somebody's journal, as `write_pack` takes it."""
+
+    kind: str
+    at: str
+    raw: bytes
+
+
+PROVIDERS: Final = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
+"""Whose journal `kept` is, as `write_pack` takes it."""
+
+
+def kept(said: Iterable[VerifiedMessage]) -> list[Line]:
+    """Messages of the hire as its provider keeps them."""
+    return [
+        Line("sent" if one.message.role == "provider" else "received", one.message.proof.created, one.raw)
+        for one in said
+    ]
 
 
 @dataclass(frozen=True)
@@ -287,8 +310,3 @@ def signed_as_is(message: Mapping[str, Any], party: Party) -> dict[str, Any]:
 def with_signature(message: Mapping[str, Any], signature: bytes) -> dict[str, Any]:
     """The message with other signature bytes."""
     return changed(message, proof__proofValue=multibase_encode("z", signature))
-
-
-def dsse_payload(envelope: Mapping[str, Any]) -> bytes:
-    """The bytes inside a DSSE envelope."""
-    return base64.b64decode(envelope["payload"])

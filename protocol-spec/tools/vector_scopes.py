@@ -39,11 +39,11 @@ def scope_vectors() -> Iterator[Vector]:
     """All of them."""
     wire = from_struct(compile_scope(SCOPE, BASE))
 
-    yield _asked("granted", "inside the grant", _read(), _yes("read", bytes="900", count="9", minute="1"))
+    yield _asked("granted", "inside the grant", _read(), _yes(bytes="900", count="9", minute="1"))
     used = {"read": {"bytes": "900", "count": "9", MINUTE: "1"}}
-    yield _asked("granted-last", "the very last of each limit", _read(), _yes("read", "0", "0", "0"), used=used)
+    yield _asked("granted-last", "the very last of each limit", _read(), _yes("0", "0", "0"), used=used)
     spelled = _read("HTTPS://GIT.acme.example:443/app/%61")
-    yield _asked("other-spelling", "the same target, spelled otherwise", spelled, _yes("read", "900", "9", "1"))
+    yield _asked("other-spelling", "the same target, spelled otherwise", spelled, _yes("900", "9", "1"))
     full = {"answer": "no", "code": "scope_exceeded", "clause": "read"}
     left = {"remaining": {"bytes": "1000", "count": "10", "count.PT1M": "2"}}
     over = {"read": {MINUTE: "2"}}
@@ -173,10 +173,10 @@ def _pay(amount: str) -> Action:
     return Action("pay:order", f"{SHOP}/1", {"EUR": amount})
 
 
-def _yes(clause: str, bytes: str, count: str, minute: str) -> dict[str, Any]:
+def _yes(bytes: str, count: str, minute: str) -> dict[str, Any]:
     return {
         "answer": "yes",
-        "clause": clause,
+        "clause": "read",
         "remaining": {"bytes": bytes, "count": count, "count.PT1M": minute},
         "charges": {"bytes": ["100", "1000"], "count": ["1", "10"], MINUTE: ["1", "2"]},
     }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from example_parties import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, contract, nonce, proof_on, seed, terms
+from example_parties import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, an_id, contract, nonce, proof_on, terms
 from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from vector_journals import as_json, journal, talk_after, up_to
@@ -246,8 +245,7 @@ def _offer(parents: list[dict[str, Any]] | None = None, named: str | None = None
     parent = (_name(given[0]["document"]) if given else "") if named is None else named
     if parent:
         document["parent"] = parent
-    name = f"urn:uuid:{uuid.UUID(bytes=seed(document['id'])[:16], version=4)}"
-    signed = proof_on(document, HIRER, talk.now, "assertionMethod", id=name)
+    signed = proof_on(document, HIRER, talk.now, "assertionMethod", id=an_id(document["id"]))
     body = {
         "document": convert(signed, ContractDocument),
         "valid_until": shift(talk.now, 3600),
@@ -335,7 +333,7 @@ def _sealed(
         parent=parent,
     )
     bare = {**to_builtins(document), **changes}
-    name = f"urn:uuid:{uuid.UUID(bytes=seed(bare['id'] + json.dumps(bare['terms']['price']))[:16], version=4)}"
+    name = an_id(bare["id"] + json.dumps(bare["terms"]["price"]))
     offered = proof_on(bare, hirer, SIGNED, "assertionMethod", id=name)
     second = proof_on(offered, provider, SIGNED, "assertionMethod", previous_proof=name)["proof"][1]
     document_digest, offer = digest_of(bare), digest_bytes(b"the offer")
@@ -343,7 +341,7 @@ def _sealed(
     def said(kind: str, by: Party, to: Party, role: str, purpose: str, **members: Any) -> dict[str, Any]:
         message = {
             "@context": "https://w3id.org/hire/v1",
-            "id": f"urn:uuid:{uuid.UUID(bytes=seed(kind + document_digest)[:16], version=4)}",
+            "id": an_id(kind + document_digest),
             "type": kind,
             "version": "1.0",
             "engagement": engagement,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from example_messages import conversation
-from example_parties import ENGAGEMENT, HIRER, PROVIDER, Party, proof_on
+from example_parties import HIRER, PROVIDER, Party, proof_on
 from vector_journals import ORDER
 from vector_packs import provider_log
-from vector_parts import Vector, signers
+from vector_parts import PROVIDERS, Vector, kept, signers
 
 from undersigned.credentials import build_status_list, own_context, read_credential, status_entry
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes, from_struct, shift
@@ -185,20 +185,8 @@ def verdict_vectors() -> Iterator[Vector]:
     yield listed("last-known-older", "the older one said withdrawn", "ask", asks, known=lifted, as_of=_made(after))
 
 
-class _Line(NamedTuple):
-    kind: str
-    at: str
-    raw: bytes
-
-
 def _pack(names: tuple[str, ...], **log: Any) -> bytes:
-    lines = [
-        _Line("sent" if one.message.role == "provider" else "received", one.message.proof.created, one.raw)
-        for one in (conversation()[name] for name in names)
-        if one.message.proof is not None
-    ]
-    engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
-    return write_pack(lines, **engagement, **log)
+    return write_pack(kept(conversation()[name] for name in names), **PROVIDERS, **log)
 
 
 def _link() -> JsonObject:
