@@ -79,7 +79,7 @@ def table(head: str, rows: Iterator[str] | list[str]) -> str:
 # --- tables of states ------------------------------------------------------------------------------------------------
 
 
-def rows(of: str, wanted: Callable[[Mapping[str, Any]], bool]) -> str:
+def rows(of: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> str:
     lines: list[str] = []
     for row in TABLES[of]:
         if not wanted(row):
@@ -90,18 +90,6 @@ def rows(of: str, wanted: Callable[[Mapping[str, Any]], bool]) -> str:
             f"| {', '.join(row['roles'])} | {row.get('guard', '')} | `{row['next']}` |"
         )
     return table("| state | message | sender | guard | next |", lines)
-
-
-def negotiation(_: str) -> str:
-    return rows("negotiation", lambda row: True)
-
-
-def contract_table(_: str) -> str:
-    return rows("contract", lambda row: True)
-
-
-def lane(_: str) -> str:
-    return rows("lane", lambda row: True)
 
 
 def owners(of: str) -> str:
@@ -150,14 +138,6 @@ def envelope(_: str) -> str:
     return shapes.members(Message).replace("`proof`? | [Proof](#proof) |", "`proof` | [Proof](#45-proof) |")
 
 
-def spellings(_: str) -> str:
-    return shapes.spellings()
-
-
-def proof(_: str) -> str:
-    return shapes.members(Proof)
-
-
 def contract(_: str) -> str:
     text = with_nested(ContractDocument, stop=(Terms,)).replace("](#terms)", "](#72-terms)")
     return text.replace("`proof`?", "`proof`")
@@ -175,14 +155,6 @@ def configuration(_: str) -> str:
     """The settings of a state folder; the table of the policy has a block of its own."""
     text = with_nested(Configuration, stop=(Policy,), defaults=True).replace("](#policy)", "](13-policy.md#members)")
     return text.replace("JSON object", "table")
-
-
-def policy(_: str) -> str:
-    return with_nested(Policy, defaults=True)
-
-
-def ruling(_: str) -> str:
-    return shapes.members(ArbiterRuling)
 
 
 def terms(_: str) -> str:
@@ -245,10 +217,6 @@ def tables_as_data() -> str:
 def exits(_: str) -> str:
     assert {row.exit_code for row in CODES.values()} <= set(EXITS)
     return table("| exit | means |", [f"| {exit_code} | {meaning} |" for exit_code, meaning in EXITS.items()])
-
-
-def cedar(_: str) -> str:
-    return f"```cedarschema\n{cedar_schema()}```"
 
 
 def trace_steps(_: str) -> str:
@@ -398,10 +366,6 @@ def example(name: str) -> str:
     return f"{where}:\n\n```json\n{text}\n```"
 
 
-def predicate(name: str) -> str:
-    return with_nested(getattr(attestation, name))
-
-
 def claims(_: str) -> str:
     """The subject of each type of credential of ours."""
     return "\n\n".join(
@@ -447,7 +411,7 @@ def figure(table_: str) -> str:
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "canaries": canaries,
     "causes": causes,
-    "cedar": cedar,
+    "cedar": lambda _: f"```cedarschema\n{cedar_schema()}```",
     "changes": changes,
     "claims": claims,
     "class-requirements": class_requirements,
@@ -455,7 +419,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "codes": codes,
     "configuration": configuration,
     "contract": contract,
-    "contract-table": contract_table,
+    "contract-table": lambda _: rows("contract"),
     "credential": credential,
     "credential-refusals": credential_refusals,
     "decisions": decisions,
@@ -465,22 +429,22 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "facts": facts,
     "figure": figure,
     "history": history,
-    "lane": lane,
+    "lane": lambda _: rows("lane"),
     "manifest": manifest,
     "members": members,
     "messages": message_index,
-    "negotiation": negotiation,
+    "negotiation": lambda _: rows("negotiation"),
     "owners": owners,
-    "policy": policy,
-    "predicate": predicate,
-    "proof": proof,
+    "policy": lambda _: with_nested(Policy, defaults=True),
+    "predicate": lambda name: with_nested(getattr(attestation, name)),
+    "proof": lambda _: shapes.members(Proof),
     "purposes": purposes,
     "reasons": reasons,
     "refusals": refusals,
     "rows": rows_of,
-    "ruling": ruling,
+    "ruling": lambda _: shapes.members(ArbiterRuling),
     "scope": scope,
-    "spellings": spellings,
+    "spellings": lambda _: shapes.spellings(),
     "statement": statement,
     "terms": terms,
     "trace": trace_steps,
