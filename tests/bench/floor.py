@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import rfc8785
-from aiohttp import ClientSession, TCPConnector, WSMsgType, web
+from aiohttp import ClientSession, WSMsgType, web
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -33,7 +33,7 @@ from undersigned.ledger.sqlite_group import SeenChange
 from undersigned.runtime.artifacts.folder import MAX_GROUP as MAX_FILES
 
 from .counting import Op
-from .pair import HIRER, PROVIDER
+from .pair import HIRER, PROVIDER, shared
 
 __all__ = ["Floor", "rows_of"]
 
@@ -148,17 +148,13 @@ def _planned(steps: Sequence[tuple[str, Step]], often: Mapping[str, float]) -> I
 class Floor:
     """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
-    def __init__(
-        self, ops: Sequence[Op], often: Mapping[str, float], per_sync: float, folder: Path, *, keep_alive: bool
-    ) -> None:
+    def __init__(self, ops: Sequence[Op], often: Mapping[str, float], per_sync: float, folder: Path) -> None:
         """`ops` is what one hire did. `often` says how often a hire does each kind where many are under way, who do
-        some of it together: as often it is done here. So many writes share a sync on average, `per_sync`. `keep_alive`:
-        HTTP requests share connections, as the product's do.
+        some of it together: as often it is done here. So many writes share a sync on average, `per_sync`.
         """
         self._per_sync = per_sync
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
-        self._keep_alive = keep_alive
         self._arriving: dict[str, deque[asyncio.Future[None]]] = {HIRER: deque(), PROVIDER: deque()}
         self._bodies: dict[str, bytes] = {}
         self._files: list[tuple[bytes, asyncio.Future[None]]] = []
@@ -178,8 +174,7 @@ class Floor:
         self._base = f"http://127.0.0.1:{port}"
         self._socket: ClientConnection = await connect(f"ws://127.0.0.1:{port}/hire", compression=None, proxy=None)
         self._reading = loop.create_task(self._read())
-        connector = TCPConnector(force_close=not self._keep_alive)
-        self._session = ClientSession(connector=connector, auto_decompress=False)
+        self._session = ClientSession(auto_decompress=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -198,17 +193,8 @@ class Floor:
 
     async def hires(self, count: int, at_once: int, done: Callable[[], None] = lambda: None) -> None:
         """The work of `count` hires, `at_once` at a time."""
-        left = iter(range(count))
         accepted = await self._accepted
-
-        async def worker() -> None:
-            for number in left:
-                await self._hire(number, accepted)
-                done()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, count)):
-                group.create_task(worker())
+        await shared(count, at_once, lambda number: self._hire(number, accepted), done)
 
     async def _hire(self, number: int, accepted: web.WebSocketResponse) -> None:
         loop = asyncio.get_running_loop()

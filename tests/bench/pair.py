@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from integration.hires import two_homes
 from undersigned.daemon import HireResult, Peer
 from undersigned.runtime import Job
 
-__all__ = ["HIRER", "PROVIDER", "SIDE", "Pair", "two_peers"]
+__all__ = ["HIRER", "PROVIDER", "SIDE", "Pair", "shared", "two_peers"]
 
 T = TypeVar("T")
 
@@ -51,16 +51,7 @@ class Pair:
 
     async def hires(self, count: int, at_once: int, done: Callable[[], None] = lambda: None) -> None:
         """`count` hires, `at_once` at a time; returns when both sides have put all of them away."""
-        left = iter(range(count))
-
-        async def worker() -> None:
-            for _ in left:
-                await self.hire()
-                done()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, count)):
-                group.create_task(worker())
+        await shared(count, at_once, lambda _: self.hire(), done)
         await self.quiet()
 
     async def quiet(self) -> None:
@@ -74,6 +65,20 @@ async def summarise(job: Job) -> None:
     """The work: as little as can be, so that what is measured is the hire."""
     text = await job.read("report")
     await job.deliver("summary.txt", text[:40], media_type="text/plain")
+
+
+async def shared(count: int, at_once: int, work: Callable[[int], Awaitable[object]], done: Callable[[], None]) -> None:
+    """Does `work` for each number below `count`, `at_once` at a time."""
+    left = iter(range(count))
+
+    async def worker() -> None:
+        for number in left:
+            await work(number)
+            done()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(at_once, count)):
+            group.create_task(worker())
 
 
 async def on_side(name: str, work: Coroutine[Any, Any, T]) -> T:

@@ -294,8 +294,8 @@ async def beside_floors(
     await pair.hires(hires, at_once)
     per_sync = counts.done["write"] * hires / (synced(pair) - before)
     async with (
-        Floor(tape.ops, counts.done, per_sync, folders["floor"], keep_alive=True) as floor,
-        Floor(tape.needed_ops(), counts.needed, per_sync, folders["least"], keep_alive=True) as least,
+        Floor(tape.ops, counts.done, per_sync, folders["floor"]) as floor,
+        Floor(tape.needed_ops(), counts.needed, per_sync, folders["least"]) as least,
     ):
         loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
         for load in loads.values():
