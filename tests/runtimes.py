@@ -584,7 +584,29 @@ async def ask(owner: Node, url: str, headers: tuple[tuple[str, str], ...], metho
     return await owner.door.answer(ArtifactRequest(digest, method, path, headers, "memory"))
 
 
+@contextmanager
+def worlds_in(folder: Path, **always: Any) -> Iterator[Callable[..., World]]:
+    """Makes worlds of two offices with these policies, each in a folder of its own, and ends them."""
+    made: list[World] = []
+
+    def make(*, hirer: str = "", provider: str = "", **options: Any) -> World:
+        both = offices(folder / str(len(made)), hirer_policy=hirer, provider_policy=provider)
+        made.append(World(both, **always | options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
 # --- what a side holds
+
+
+def tabled(node: Node, engagement: EngagementId | None = None) -> Digest:
+    """The document on the table of a contract, by default of the only one."""
+    found = node.the(engagement).engagement.tabled
+    assert found is not None
+    return found.document
 
 
 def folded(node: Node, engagement: EngagementId) -> Engagement:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
 from approving import ALICE, ASKS, BOB, LONG, MALLORY, TABLE, TWO, says, signed, waits
-from runtimes import Node, World, last, lingers, offices
+from runtimes import Node, World, last, lingers, worlds_in
 from undersigned.contract import Price
 from undersigned.encoding import JsonObject, canonicalize, decode_json, digest_bytes, from_struct
 from undersigned.errors import PolicyError, ProofError, ScopeError
@@ -29,16 +28,8 @@ SIGNING = {"Offer", "Acceptance", "Seal"}
 
 @pytest.fixture
 def worlds(tmp_path: Path) -> Iterator[Worlds]:
-    """Makes worlds whose hirer has this policy, and ends them."""
-    made: list[World] = []
-
-    def make(policy: str, **options: Any) -> World:
-        made.append(World(offices(tmp_path / str(len(made)), hirer_policy=policy), **options))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.close()
+    with worlds_in(tmp_path) as make:
+        yield make
 
 
 def slip(node: Node, waiting: WaitingTerms, document: JsonObject) -> None:
@@ -61,7 +52,7 @@ def by_the_agent(node: Node, about: Put) -> JsonObject:
 
 def test_sc_112_without_the_second_approver_nothing_is_signed(worlds: Worlds) -> None:
     """HIRE-APR-01, HIRE-APR-02: twice by one person is once; a stranger, the agent and a forged name are nobody."""
-    world = worlds(TWO)
+    world = worlds(hirer=TWO)
     hire, node = world.begin(), world.hirer
     waiting, now = waits(node), node.clock.now()
     says(node, ALICE)
@@ -84,7 +75,7 @@ def test_sc_112_without_the_second_approver_nothing_is_signed(worlds: Worlds) ->
 
 def test_sc_112_the_control_case_with_both_approvers(worlds: Worlds) -> None:
     """The same hire with both approvals is signed, so the test above can fail."""
-    world = worlds(TWO)
+    world = worlds(hirer=TWO)
     hire, node = world.begin(), world.hirer
     for person in (ALICE, BOB):
         says(node, person)
@@ -95,7 +86,7 @@ def test_sc_112_the_control_case_with_both_approvers(worlds: Worlds) -> None:
 @pytest.mark.parametrize("owed", [Price(amount="1000", currency="EUR"), Price(amount="4", currency="BTC")])
 def test_sc_112_what_changes_a_contract_is_no_way_around_people(worlds: Worlds, owed: Price) -> None:
     """HIRE-APR-01, HIRE-APR-08: a hire that was begun below the amount ends for no more, whoever offers it."""
-    world = worlds(CHEAP, handler=lingers)
+    world = worlds(hirer=CHEAP, handler=lingers)
     hire, (node, other) = world.begin(), world.nodes
     world.until("working", hire.id)
     node.changes.consents = other.changes.consents = agrees
@@ -120,7 +111,7 @@ async def agrees(*_: object) -> bool:
 @pytest.mark.parametrize("member", ["verdict", "terms", "engagement", "provider", "change"])
 def test_sc_112_an_edited_approval_is_refused(worlds: Worlds, member: str) -> None:
     """HIRE-APR-02: what alice really signed about something else, made to say what is wanted."""
-    world = worlds(ASKS)
+    world = worlds(hirer=ASKS)
     hire, node = world.begin(), world.hirer
     waiting, now = waits(node), node.clock.now()
     about = from_struct(waiting.about)
@@ -149,7 +140,7 @@ def test_sc_112_an_edited_approval_is_refused(worlds: Worlds, member: str) -> No
 
 def test_sc_112_approval_of_some_terms_signs_no_others(worlds: Worlds) -> None:
     """HIRE-APR-02: terms A were approved and offered; what the provider asks for instead is another question."""
-    world = worlds(ASKS, price="4.5 EUR")
+    world = worlds(hirer=ASKS, price="4.5 EUR")
     hire, node = world.begin(opening="3.2 EUR"), world.hirer
     first = waits(node)
     says(node, ALICE)
@@ -171,7 +162,7 @@ def test_sc_112_approval_of_some_terms_signs_no_others(worlds: Worlds) -> None:
 
 def test_sc_112_an_approval_is_for_one_engagement(worlds: Worlds) -> None:
     """HIRE-APR-02: the same terms, asked for twice, are approved twice or not at all."""
-    world = worlds(ASKS)
+    world = worlds(hirer=ASKS)
     one, other, node = world.begin(), world.begin(), world.hirer
     found = world.run(waiting_terms(node.kept, node.office, node.clock.now()))
     assert [waiting.about.engagement for waiting in found] == [one.id, other.id]
@@ -186,7 +177,7 @@ def test_sc_112_an_approval_is_for_one_engagement(worlds: Worlds) -> None:
 
 def test_sc_112_a_refusal_is_final_for_these_terms(worlds: Worlds) -> None:
     """HIRE-APR-04: in another engagement, with everybody else's approval, without the files, after a restart."""
-    world = worlds(ASKS)
+    world = worlds(hirer=ASKS)
     one, other, node = world.begin(), world.begin(), world.hirer
     found = world.run(waiting_terms(node.kept, node.office, node.clock.now()))
     says(node, BOB, "refuse", found[0].about)
@@ -212,7 +203,7 @@ def test_sc_112_a_refusal_is_final_for_these_terms(worlds: Worlds) -> None:
 
 def test_sc_112_a_refusal_outlives_the_engagement_it_was_said_in(worlds: Worlds) -> None:
     """HIRE-APR-04: nobody is asked about the same terms once more."""
-    world = worlds(ASKS)
+    world = worlds(hirer=ASKS)
     one, node = world.begin(), world.hirer
     says(node, BOB, "refuse")
     world.settle(5)
@@ -227,7 +218,7 @@ def test_sc_112_a_refusal_outlives_the_engagement_it_was_said_in(worlds: Worlds)
 
 def test_sc_112_who_is_no_approver_any_more_counts_no_more(worlds: Worlds) -> None:
     """HIRE-APR-02: noted in the journal, and not enough when it comes to the signature."""
-    world = worlds(TWO)
+    world = worlds(hirer=TWO)
     hire, node = world.begin(), world.hirer
     says(node, ALICE)
     world.settle(5)

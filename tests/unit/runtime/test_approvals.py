@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, put_down, says, signed, told, waits
-from runtimes import Node, World, facts, last, lingers, messages, moves, offices
+from runtimes import Node, World, facts, last, lingers, messages, moves, offices, worlds_in
 from undersigned.contract import Price, same_terms
 from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError, CredentialError
@@ -30,17 +30,8 @@ OF = {"hirer": 0, "provider": 1}
 
 @pytest.fixture
 def worlds(tmp_path: Path) -> Iterator[Worlds]:
-    """Makes worlds, and ends them."""
-    made: list[World] = []
-
-    def make(*, hirer: str = "", provider: str = "", **options: Any) -> World:
-        folder = tmp_path / str(len(made))
-        made.append(World(offices(folder, hirer_policy=hirer, provider_policy=provider), **options))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.close()
+    with worlds_in(tmp_path) as make:
+        yield make
 
 
 def ended(world: World, engagement: str) -> tuple[str, str]:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from approving import ALICE, BOB, TABLE, says, signed, told, waits
-from runtimes import Node, World, facts, last, lingers, offices
+from runtimes import Node, World, facts, last, lingers, tabled, worlds_in
 from support import refuses
 from undersigned.contract import AmendmentDocument, Document, Price, Settlement, Terms
 from undersigned.credentials import Credential
-from undersigned.encoding import Digest, shift
+from undersigned.encoding import shift
 from undersigned.errors import (
     CredentialError,
     FormatError,
@@ -50,18 +50,8 @@ BOTH = pytest.mark.parametrize("who", ["hirer", "provider"])
 
 @pytest.fixture
 def worlds(tmp_path: Path) -> Iterator[Worlds]:
-    """Makes worlds with work that goes on, and ends them."""
-    made: list[World] = []
-
-    def make(*, hirer: str = "", provider: str = "", **options: Any) -> World:
-        folder = tmp_path / str(len(made))
-        both = offices(folder, hirer_policy=hirer, provider_policy=provider)
-        made.append(World(both, handler=lingers, **options))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.close()
+    with worlds_in(tmp_path, handler=lingers) as make:
+        yield make
 
 
 def working(world: World) -> str:
@@ -80,12 +70,6 @@ def amends(node: Node, price: Price = SIX, **options: Any) -> None:
 def releases(node: Node, owed: Price = SIX, reason: str = "That will do.", **options: Any) -> None:
     node.world.run(node.changes.release(node.the(options.pop("id", None)), owed, reason, **options), 1)
     node.world.settle()
-
-
-def tabled(node: Node, id: str | None = None) -> Digest:
-    found = node.the(id).engagement.tabled
-    assert found is not None
-    return found.document
 
 
 def accepts(node: Node, id: str | None = None) -> None:

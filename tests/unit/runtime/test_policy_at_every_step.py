@@ -11,9 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from approving import TABLE
-from runtimes import Node, Office, World, lingers, offices
+from runtimes import Node, Office, World, lingers, tabled, worlds_in
 from undersigned.contract import Price
-from undersigned.encoding import Digest
 from undersigned.errors import ScopeError, UndersignedError
 from undersigned.runtime.engagement.turn import Say
 
@@ -91,15 +90,8 @@ WAYS = {
 
 @pytest.fixture
 def worlds(tmp_path: Path) -> Iterator[Worlds]:
-    made: list[World] = []
-
-    def make(**options: Any) -> World:
-        made.append(World(offices(tmp_path / str(len(made))), handler=lingers, **options))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.close()
+    with worlds_in(tmp_path, handler=lingers) as make:
+        yield make
 
 
 def judges_by(world: World, who: int, policy: str) -> Node:
@@ -137,12 +129,6 @@ def clauses(node: Node, id: str) -> set[str]:
     if not rows:
         return set()
     return {one["clause"] for one in json.loads(rows[-1].raw)["reasons"] if one["code"] != "met"}
-
-
-def tabled(node: Node, id: str) -> Digest:
-    found = node.the(id).engagement.tabled
-    assert found is not None
-    return found.document
 
 
 @pytest.mark.parametrize(
