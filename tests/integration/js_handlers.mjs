@@ -27,4 +27,23 @@ export const handlers = {
       job.deliver('answers.txt', answers.join(', '), 'text/plain');
     },
   },
+  // Asks for what no statement can hold as it is.
+  odd: {
+    delivers: 'answers.txt',
+    mediaType: 'text/plain',
+    async run(job) {
+      const target = 'https://shop.example/orders';
+      const asked = [
+        { name: '', target }, { name: 'a'.repeat(3000), target }, { name: 'order:\0\ud800', target }, { name: 'order:place', target: '' },
+        { name: 'order:place', target: `${target}/\0` }, { name: 'order:place', target: `${target}/${'a'.repeat(3000)}` },
+        { name: 'order:cancel', target, amounts: Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`${at}${'u'.repeat(80)}`, 'x'.repeat(200)])) },
+        { name: 'order:cancel', target, amounts: { EUR: 5 }, facts: { region: 5 } }, { name: 5, target }, { name: 'order:place' },
+      ];
+      const answers = [];
+      for (const action of asked) {
+        try { await job.act(action); } catch (error) { answers.push(error.code); }
+      }
+      job.deliver('answers.txt', answers.join(', '), 'text/plain');
+    },
+  },
 };

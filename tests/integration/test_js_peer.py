@@ -494,3 +494,18 @@ async def test_it_asks_before_it_does_what_needs_a_yes(tmp_path: Path) -> None:
             told = await js.over(result.engagement)
             await until(lambda: not peer.conversations)
         await assert_one_story(home, js, told, "eddsa-jcs-2022")
+
+
+async def test_what_it_refused_itself_is_stated_as_statements_can_hold_it(tmp_path: Path) -> None:
+    """HIRE-GAT-02: whoever has its work ask for no name at all, or for one without end, spoils neither."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    handlers = ("--handler", str(ROOT / "tests" / "integration" / "js_handlers.mjs"))
+    async with js.serving("--trust", organisation, "--offer", "odd=4 EUR", *handlers):
+        async with Peer.open(home) as peer:
+            scope = Scope(grants=(Grant("orders", "order:place", "https://shop.example/*"),))
+            result = await peer.hire(js.did, task="odd", price="5 EUR", scope=scope, at=js.url)
+            assert result["answers.txt"].decode() == ", ".join(["scope_exceeded"] * 8 + ["schema_violation"] * 2)
+            told = await js.over(result.engagement)
+            await until(lambda: not peer.conversations)
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")

@@ -2,7 +2,7 @@
 import { HireError } from './errors.js';
 import { amount, amountText, instant, jcs, newId, seconds, sha256 } from './encoding.js';
 import { decide } from './scope.js';
-import { refusalStatement } from './statements.js';
+import { askedFor, refusalStatement } from './statements.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
@@ -64,9 +64,11 @@ export function admit(conversation, requester, action) {
     const inTime = now <= seconds(deadlines.until) && (deadlines.notBefore === undefined || now >= seconds(deadlines.notBefore));
     answer = inTime ? decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) }) : { code: 'contract_expired', clause: 'until' };
   }
-  const taken = { at: instant(now), action: action.name, target: action.target, clause: answer.clause, allowed: answer.answer === 'yes' };
+  const allowed = answer.answer === 'yes';
+  const asked = allowed ? { action: action.name, target: action.target } : askedFor(action.name, action.target);
+  const taken = { at: instant(now), ...asked, clause: answer.clause, allowed };
   conversation.took(taken);
-  if (answer.answer !== 'yes') {
+  if (!allowed) {
     record(conversation, action, taken, answer.code, now);
     throw Object.assign(new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`), { clause: answer.clause });
   }

@@ -2,7 +2,7 @@
 import { admit, usageOf } from './gate.js';
 import { actionDigest, parseTarget, targetText } from './scope.js';
 import { duration, instant, seconds } from './encoding.js';
-import { HireError } from './errors.js';
+import { check, HireError } from './errors.js';
 import { PROVENANCE, provenanceStatement, workStatement } from './statements.js';
 import { fetchArtifact } from './artifacts.js';
 
@@ -26,6 +26,7 @@ export class Job {
   /** Books an action, waits while the contract is suspended, and asks a person of the hirer's where it has to. @param {import('./scope.js').Action} action @returns {Promise<{id: string, clause: string}>} */
   async act(action) {
     const { conversation } = this;
+    check(typeof action.name === 'string' && typeof action.target === 'string', 'schema_violation', 'an action has a name and a target');
     for (;;) {
       await until(conversation, () => conversation.engagement.state.main !== 'suspended');
       try { return admit(conversation, conversation.peer.did, action); } catch (error) {

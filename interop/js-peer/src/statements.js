@@ -67,10 +67,18 @@ export function acceptanceStatement(delivery, { contract, document, verifier, pa
   return signed(judged(delivery, contract), ACCEPTANCE, predicate, key);
 }
 
+/** What is not printable ASCII is escaped, and what is long cut: whoever asks writes it. @param {string} text @param {number} most */
+const plain = (text, most) => text.slice(0, most).replace(/[^ -~]/g, (char) => `\\u{${char.charCodeAt(0).toString(16)}}`).slice(0, most);
+/** @param {Record<string, unknown>} given */
+const pairs = (given) => Object.fromEntries(Object.keys(given).sort().slice(0, 16).map((name) => [plain(name, 64), plain(String(given[name]), 128)]));
+
+/** What was asked in vain, whatever that was, as statements can hold it: no grant has bounded it. @param {string} action @param {string} target */
+export const askedFor = (action, target) => ({ action: plain(action, 256) || '-', target: plain(target, 2048) || '-' });
+
 /** What a gate said no to. @param {{contract: string, engagement: string, gate: string, at: string, action: string, target: string, amounts: any, facts: any, code: string, clause: string, reason: string, repeated?: number}} refusal @param {import('./keys.js').PrivateKey} key */
-export function refusalStatement(refusal, key) {
-  const plain = (/** @type {string} */ text) => text.replace(/[^ -~]/g, (char) => `\\u{${/** @type {number} */ (char.codePointAt(0)).toString(16)}}`).slice(0, 2048);
-  return signed([{ name: 'contract', digest: refusal.contract }], REFUSAL, { ...refusal, target: plain(refusal.target), reason: plain(refusal.reason) }, key);
+export function refusalStatement({ action, target, amounts, facts, reason, ...refusal }, key) {
+  const predicate = { ...refusal, ...askedFor(action, target), amounts: pairs(amounts), facts: pairs(facts), reason: plain(reason, 2048) };
+  return signed([{ name: 'contract', digest: refusal.contract }], REFUSAL, predicate, key);
 }
 
 /** Bytes of padded base64 in one of its two alphabets, in the one spelling that they have in it; undefined of anything else. @param {string} text @returns {Buffer | undefined} */
