@@ -361,6 +361,23 @@ async def test_a_witness_that_cannot_read_our_keys_found_no_proof_wrong(tmp_path
         assert "'serve'" in told.values[0]["error"]["message"]
 
 
+async def code_of(home: Home, status: int, said: str, kind: str = "text/plain") -> str | None:
+    """Why a witness that answers so cosigned nothing."""
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=said, content_type=kind)
+
+    app = web.Application()
+    app.router.add_post("/add-checkpoint", answers)
+    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    async with (
+        TestServer(app, host="localhost") as server,
+        Peer.open(settings(home, f"http://localhost:{server.port}", key)) as peer,
+    ):
+        (asked,) = await peer.witnesses.ask()
+    return asked.error.code if asked.error is not None else None
+
+
 @pytest.mark.parametrize(
     ("status", "said", "code"),
     [
@@ -375,20 +392,7 @@ async def test_a_witness_without_capacity_found_no_proof_wrong(
 ) -> None:
     """What its own store says is no word about ours."""
     acme, _ = await two_homes(tmp_path)
-
-    async def answers(_: web.Request) -> web.Response:
-        return web.Response(status=status, text=said)
-
-    app = web.Application()
-    app.router.add_post("/add-checkpoint", answers)
-    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
-    async with (
-        TestServer(app, host="localhost") as server,
-        Peer.open(settings(acme, f"http://localhost:{server.port}", key)) as peer,
-    ):
-        (asked,) = await peer.witnesses.ask()
-    assert asked.error is not None
-    assert asked.error.code == code
+    assert await code_of(acme, status, said) == code
 
 
 @pytest.mark.parametrize(
@@ -407,20 +411,7 @@ async def test_who_names_no_checkpoint_that_it_holds_keeps_nobody_from_working(
     acme, globex = await two_homes(tmp_path)
     async with Peer.open(acme) as peer, Peer.open(globex) as other:
         await hire(peer, other)
-
-    async def answers(_: web.Request) -> web.Response:
-        return web.Response(status=status, text=said, content_type=kind)
-
-    app = web.Application()
-    app.router.add_post("/add-checkpoint", answers)
-    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
-    async with (
-        TestServer(app, host="localhost") as server,
-        Peer.open(settings(acme, f"http://localhost:{server.port}", key)) as peer,
-    ):
-        (asked,) = await peer.witnesses.ask()
-    assert asked.error is not None
-    assert asked.error.code == "log_proof_invalid"
+    assert await code_of(acme, status, said, kind) == "log_proof_invalid"
 
 
 async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from runtimes import KeptLedger, World, facts, folded, last, lingers, messages
 from undersigned.contract import Price, Settlement
-from undersigned.encoding import EngagementId, shift
+from undersigned.encoding import EngagementId, JsonObject, shift
 from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
@@ -281,6 +281,22 @@ def waiting(open_world: Open, leave: asyncio.Event, **options: Any) -> tuple[Wor
     return world, conversation
 
 
+def names_arbiter(world: World, ours: Conversation) -> None:
+    """The contract gets one, and nothing else changes."""
+    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
+    world.settle(1)
+
+
+def found_owed(world: World, ours: Conversation, amount: str, currency: str) -> JsonObject:
+    """The provider begins a dispute: what its arbiter rules."""
+    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
+    world.settle(1)
+    contract = ours.engagement.contract
+    assert contract is not None
+    disputed = contract.disputes[0].digest
+    return ARBITER.rule(contract.digest, disputed, world.clock.now(), amount=amount, currency=currency)
+
+
 @pytest.mark.parametrize(("price", "first"), [("4 EUR", "4"), ("0 EUR", None)])
 def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open, price: str, first: str | None) -> None:
     """HIRE-CAP-01: two amendments with one end, one after the other; at the end the whole price was spent."""
@@ -320,15 +336,8 @@ def test_what_an_arbiter_finds_owed_is_spent(
     limits = (Limit("EUR", "20"), Limit("USD", "20"), Limit("count", "5"))
     named = {"books": "kept:"} if shared else {}
     world, ours = waiting(open_world, asyncio.Event(), price=price, hirer_options={"budget": limits, **named})
-    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
-    world.settle(1)
-    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
-    world.settle(1)
-    contract = ours.engagement.contract
-    assert contract is not None
-    given = ARBITER.rule(
-        contract.digest, contract.disputes[0].digest, world.clock.now(), amount=amount, currency=currency
-    )
+    names_arbiter(world, ours)
+    given = found_owed(world, ours, amount, currency)
     world.run(world.provider.changes.rule(world.provider.the(), given), 1)
     world.until("closed", ours.id)
     world.settle(60)
@@ -345,15 +354,8 @@ def test_what_was_spent_in_a_shared_file_is_counted_once(
     limits = (Limit("EUR", "20"), Limit("USD", "20"))
     options = {"budget": limits, "books": "kept:"}
     world, ours = waiting(open_world, asyncio.Event(), hirer_options=options)
-    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
-    world.settle(1)
-    world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
-    world.settle(1)
-    contract = ours.engagement.contract
-    assert contract is not None
-    given = ARBITER.rule(
-        contract.digest, contract.disputes[0].digest, world.clock.now(), amount=amount, currency=currency
-    )
+    names_arbiter(world, ours)
+    given = found_owed(world, ours, amount, currency)
     settle, left = books.settle, 2
 
     async def killed(*given: Any) -> None:
@@ -391,8 +393,7 @@ def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
     """HIRE-CAP-01: whatever was committed and promised before, and wherever the process was killed in between."""
     options = {"budget": (Limit("EUR", "20"), Limit("count", "5")), "books": "kept:"}
     world, ours = waiting(open_world, asyncio.Event(), hirer_options=options)
-    world.run(world.hirer.changes.amend(ours, lambda terms: replace(terms, arbiter=ARBITER.did)), 1)
-    world.settle(1)
+    names_arbiter(world, ours)
     for price in prices:
         costing(world, ours, price)
         assert ours.offered().terms.price.amount == price
@@ -411,13 +412,7 @@ def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
         price = Price(amount="7", currency="EUR")
         world.run(world.hirer.changes.release(ours, price, "That will do."), 1)
     else:
-        world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
-        world.settle(1)
-        contract = ours.engagement.contract
-        assert contract is not None
-        given = ARBITER.rule(
-            contract.digest, contract.disputes[0].digest, world.clock.now(), amount="7", currency="EUR"
-        )
+        given = found_owed(world, ours, "7", "EUR")
         world.run(world.provider.changes.rule(world.provider.the(), given), 1)
     world.settle(60)
     monkeypatch.setattr(books, "settle", settle)

@@ -83,6 +83,15 @@ def asks(work: Callable[..., None], *arguments: Any, **options: Any) -> None:
         work(*arguments, **options)
 
 
+def put(node: Node, opens: bool) -> None:
+    """A change waits for people of this node: its own, or the other side's."""
+    if opens:
+        asks(amends, node)
+    else:
+        amends(node.world.other(node))
+        asks(accepts, node)
+
+
 def price(node: Node, id: str | None = None) -> str:
     return node.the(id).offered().terms.price.amount
 
@@ -598,11 +607,7 @@ def test_what_waits_holds_no_budget_and_is_a_no_without_it(worlds: Worlds, opens
     budget = {"budget": (Limit("EUR", max="9"),)}
     world = worlds(hirer=ASKS, hirer_options=budget)
     id, node = working(world), world.hirer
-    if opens:
-        asks(amends, node)
-    else:
-        amends(world.provider)
-        asks(accepts, node)
+    put(node, opens)
     other = world.begin()  # 4 more, and 1 is left
     world.until("working", other.id)
     says(node, ALICE)
@@ -840,11 +845,7 @@ def test_a_restart_goes_on_with_a_change_that_waits(worlds: Worlds, who: str, op
     world = worlds(**{who: TWO})
     id, node = working(world), world.nodes[OF[who]]
     other = world.other(node)
-    if opens:
-        asks(amends, node)
-    else:
-        amends(other)
-        asks(accepts, node)
+    put(node, opens)
     asked = waits(node).about
     says(node, ALICE)
     world.settle(3)
@@ -871,11 +872,7 @@ def test_a_crash_while_an_approval_is_noted_or_used_loses_nothing(
     """HIRE-APR-06: the process ends at the very commit, and nothing is offered or signed twice."""
     world = worlds(hirer=ASKS)
     id, node, other = working(world), world.hirer, world.provider
-    if opens:
-        asks(amends, node)
-    else:
-        amends(other)
-        asks(accepts, node)
+    put(node, opens)
     says(node, ALICE)
     _dies_at(node, commit, dies)
     world.settle(5)

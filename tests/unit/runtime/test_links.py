@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,26 +28,19 @@ from undersigned.testing import LOOSE, Attacker
 from undersigned.transport import Channel, Identity, Proved, dial, memory_pair, prove
 
 PEER = "did:web:globex.example"
+KEEPER = Attacker("whoever keeps")
 
 
-def keeping(locate: Callable[[Did], Awaitable[tuple[str, ...]]], wanted: Callable[[Did], bool]) -> Links:
-    """Whoever keeps connections, and proves none."""
+def keeping(who: Attacker = KEEPER, **options: Any) -> Links:
+    """Whoever keeps connections, and proves none; `options` replace what it is given."""
 
     async def resolve(did: Did) -> DidDocument:
         raise AssertionError(did)
 
-    return Links(
-        Attacker("whoever keeps").identity,
-        clock=SystemClock(),
-        resolve=resolve,
-        limits=LOOSE,
-        read=_nothing,
-        opened=_nothing,
-        lost=lambda _: None,
-        locate=locate,
-        wanted=wanted,
-        spent=lambda _: False,
-    )
+    given: dict[str, Any] = {"clock": SystemClock(), "resolve": resolve, "limits": LOOSE}
+    given |= {"read": _nothing, "opened": _nothing, "lost": lambda _: None, "locate": _nothing}
+    given |= {"wanted": lambda _: False, "spent": lambda _: False}
+    return Links(who.identity, **given | options)
 
 
 @pytest.mark.asyncio
@@ -57,17 +50,13 @@ async def test_who_sends_without_a_pause_takes_turns_with_everybody() -> None:
     """
     read, others = 0, list[int]()
 
-    async def nobody(_: Did) -> tuple[str, ...]:
-        return ()
-
     async def reads(_channel: Channel, _raw: bytes) -> None:
         nonlocal read
         read += 1
         if read % READ_AT_ONCE == 1:
             asyncio.get_running_loop().call_soon(lambda: others.append(read))
 
-    links = keeping(nobody, wanted=lambda _: False)
-    links._read = reads
+    links = keeping(read=reads)
     ours, theirs = memory_pair()
     ours.proved(PEER)
     for _ in range(6 * READ_AT_ONCE):
@@ -99,7 +88,7 @@ async def test_what_the_machine_is_short_of_is_tried_again() -> None:
         again.set()
         return ()
 
-    links = keeping(locate, wanted=lambda _: True)
+    links = keeping(locate=locate, wanted=lambda _: True)
     links.keep(PEER)
     async with asyncio.timeout(10):
         await again.wait()
@@ -125,18 +114,7 @@ async def test_strangers_who_name_slow_hosts_keep_nobody_elsewhere_out() -> None
     gatherer = Gatherer(local=True, limits=GathererLimits(connections=4, per_asker=2, seconds=60))
     async with RawTestServer(answers) as host:
         quick = f"did:web:localhost%3A{host.port}:quick"
-        links = Links(
-            Attacker("who is dialled").identity,
-            clock=SystemClock(),
-            resolve=gatherer.document,
-            limits=LOOSE,
-            read=_nothing,
-            opened=_nothing,
-            lost=lambda _: None,
-            locate=_nothing,  # type: ignore[arg-type]
-            wanted=lambda _: False,
-            spent=lambda _: False,
-        )
+        links = keeping(resolve=gatherer.document)
 
         def comes(name: str, address: str) -> tuple[asyncio.Task[None], asyncio.Task[Proved]]:
             here, there = memory_pair(LOOSE, name=address)
@@ -207,18 +185,7 @@ async def test_two_programs_with_one_key_are_told_of(monkeypatch: pytest.MonkeyP
         return who.document
 
     us = Attacker("who is dialled")
-    links = Links(
-        us.identity,
-        clock=SystemClock(),
-        resolve=resolve,
-        limits=LOOSE,
-        read=read,
-        opened=_nothing,
-        lost=lambda _: None,
-        locate=_nothing,  # type: ignore[arg-type]
-        wanted=lambda _: False,
-        spent=lambda _: False,
-    )
+    links = keeping(us, resolve=resolve, read=read)
 
     async def ours(_: Did) -> DidDocument:
         return us.document
@@ -255,7 +222,7 @@ async def test_why_a_peer_was_not_reached_is_kept_while_it_is_wanted() -> None:
             heard.set()
         return not over.is_set()
 
-    links = keeping(locate, wanted)
+    links = keeping(locate=locate, wanted=wanted)
     links.keep(PEER)
     async with asyncio.timeout(10):
         await told.wait()
