@@ -10,7 +10,7 @@ import pytest
 
 from security.raw_peer import LIMITS, frame
 from support import refuses
-from undersigned.errors import Closed, TransportError
+from undersigned.errors import Closed, ResolutionError, TransportError
 from undersigned.transport import ChannelLimits, connect
 
 
@@ -73,6 +73,26 @@ async def test_sc_82_plain_websockets_are_refused(url) -> None:
 async def test_sc_82_local_state_means_loopback_and_no_more() -> None:
     with refuses(TransportError, "version_not_supported"):
         await connect("ws://acme.example/hire", limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://user@127.0.0.1:1/hire",
+        "wss://:secret@127.0.0.1:1/hire",
+        "wss://127.0.0.1:1/hire#x",
+        "wss:///hire",
+        "wss://127.0.0.1:99999/hire",
+    ],
+)
+async def test_what_is_no_url_of_a_peer_is_not_dialled(url: str) -> None:
+    with refuses(TransportError, "bad_request"):
+        await connect(url)
+
+
+async def test_no_local_state_is_needed_for_what_is_encrypted() -> None:
+    with refuses(ResolutionError, "did_forbidden_address"):
+        await connect("wss://127.0.0.1:1/hire")
 
 
 async def answer_upgrade(

@@ -218,6 +218,7 @@ def test_an_extension_that_must_be_understood_can_be_agreed() -> None:
         (MILESTONES, [{"name": "all", "percent": 0, "criteria": ["complete"]}], "schema_violation", f"{AT}/0/percent"),
         (MILESTONES, [{"name": "all", "percent": 9, "criteria": []}], "schema_violation", f"{AT}/0/criteria"),
         (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["unknown"]}], "schema_violation", AT),
+        (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["complete"] * 2}], "schema_violation", AT),
         (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["complete"]}] * 2, "schema_violation", AT),
         (MILESTONES, [{"name": n, "percent": 51, "criteria": ["complete"]} for n in "ab"], "schema_violation", AT),
         (["terms", "policies"], DIGESTS[::-1], "schema_violation", "/terms/policies"),

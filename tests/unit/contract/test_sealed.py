@@ -128,6 +128,30 @@ def test_no_proof_of_a_contract_ends(place: int) -> None:
     assert (refused.value.code, refused.value.path) == ("unknown_term", f"/proof/{place}/expires")
 
 
+def test_suites_and_time_of_the_reader_hold_for_every_proof() -> None:
+    agreed, other = SUITES
+    first = offered()
+    second = PROVIDER.proof(first, acceptance_config(first, agreed, PROVIDER.method, NOW) | {"cryptosuite": other})
+    contract = accepted()
+    said = acceptance(contract)
+    for verify in (
+        lambda by: verify_offered(offered(suite=other), keys=KEYS, **by),
+        lambda by: verify_countersigned(accepted(suite=other), keys=KEYS, **by),
+        lambda by: verify_countersigned(countersigned(first, second), keys=KEYS, **by),
+        lambda by: verify_sealed(accepted(suite=other), said, seal(contract, said), keys=KEYS, **by),
+        lambda by: verify_sealed(contract, acceptance(contract, "hirer", other), seal(contract, said), keys=KEYS, **by),
+        lambda by: verify_sealed(contract, said, seal(contract, said, "hirer", other), keys=KEYS, **by),
+    ):
+        with refuses(ProofError, "suite_not_allowed"):
+            verify({"suites": (agreed,)})
+    for verify in (
+        lambda by: verify_offered(offered(), keys=KEYS, **by),
+        lambda by: verify_countersigned(accepted(), keys=KEYS, **by),
+    ):
+        with refuses(ProofError, "proof_from_future"):
+            verify({"now": shift(NOW, -3600)})
+
+
 def test_a_countersignature_names_the_first_proof() -> None:
     """HIRE-CTR-07."""
     first = offered()
