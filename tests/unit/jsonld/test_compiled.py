@@ -40,6 +40,8 @@ def test_each_shape_of_value() -> None:
         "<urn:uuid:0> <https://w3id.org/hire#sender> <did:web:a.example> .",
         '<urn:uuid:0> <https://w3id.org/hire#sequence> "3"^^<http://www.w3.org/2001/XMLSchema#integer> .',
     ]
+    for number in (-(2**53) + 1, 2**53 - 1):
+        assert f'"{number}"^^' in compiled_quads(message(sequence=number)).decode()
 
 
 def test_a_scope_is_odrl() -> None:
@@ -138,6 +140,8 @@ def test_labels_of_previous_proofs_follow_their_hashes() -> None:
         (message(scope="urn:x:1"), ("schema_violation", "/scope")),
         (message(grants={}), ("schema_violation", "/grants")),
         (message(grants=["urn:x:1"]), ("schema_violation", "/grants/0")),
+        (message(grants=[{"id": "urn:x:2"}, {"id": "urn:x:1"}]), ("schema_violation", "/grants/1")),
+        (message(grants=[{"id": "urn:x:1"}, {"id": "urn:x:1"}]), ("schema_violation", "/grants/1")),
     ],
 )
 def test_refusals_say_where(document: Any, expected: tuple[str, str]) -> None:

@@ -44,6 +44,7 @@ def code_of(found: Any, **given: Any) -> str:
     "members",
     [
         {"text": ["a", "b", "", "é😀\u2028", 1, True, False, 0, -5, 1.5, 1e-7, 123456.75]},
+        {"text": [2**53 - 1, 1 - 2**53]},
         {"text": [{"@value": "a", "@language": "de-CH"}, {"@value": "a", "@language": "en"}, "a"]},
         {"text": {"@value": "5", "@type": "urn:x:Kind"}},
         {"double": [5, 1.5, 0.5]},

@@ -99,6 +99,12 @@ def test_members_that_contradict_each_other_make_no_message(name: str, changes: 
     assert (caught.value.code, caught.value.path) == ("schema_violation", path)
 
 
+def test_a_negotiation_may_close_when_its_answer_is_due() -> None:
+    """HIRE-MSG-01: and not before."""
+    said: Any = conversation()["inquiry"].message
+    assert msgspec.structs.replace(said, closes_at=said.respond_by).closes_at == said.respond_by
+
+
 def test_a_notice_before_any_move_has_no_previous() -> None:
     """HIRE-CHN-02."""
     assert _sync(sequence=0, previous=None).sequence == 0
