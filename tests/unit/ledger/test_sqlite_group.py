@@ -349,6 +349,18 @@ async def test_closing_writes_what_is_queued(path: Path) -> None:
     await again.close()
 
 
+async def test_those_who_begin_together_are_none_of_those_that_are_there(path: Path) -> None:
+    """Also where a ledger is opened again: each keeps its own rows."""
+    for first in (0, 20):
+        ledger = SqliteLedger(path)
+        await ledger.open()
+        await asyncio.gather(*(ledger.commit(move(engagement(at), 1)) for at in range(first, first + 20)))
+        for at in range(first + 20):
+            assert [row.place for row in await ledger.rows(engagement(at))] == [1]
+        assert (await ledger.check()).ok
+        await ledger.close()
+
+
 async def test_the_event_loop_never_waits_for_the_disk(ledger: SqliteLedger, path: Path) -> None:
     """While another connection holds the file, commits wait in their thread and the loop goes on."""
     holder = sqlite3.connect(path, isolation_level=None)
