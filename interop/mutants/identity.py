@@ -9,13 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from mutants import mutant
+from mutants import mutant, shown_anyway
 
-from undersigned.credentials import VerifiedPresentation, model, presentation, status_list
+from undersigned.credentials import model, presentation, status_list
 from undersigned.did import DidDocument, document_from
 from undersigned.did.methods import web
 from undersigned.encoding import base64url_decode
 from undersigned.errors import CredentialError, UndersignedError
+from undersigned.interop.weak import ORDER
 from undersigned.jsonld import canonical, processor
 from undersigned.keys import ed25519
 from undersigned.messages import codec
@@ -23,10 +24,6 @@ from undersigned.proof import data_integrity, verify_proof
 from undersigned.runtime.fetching import fetcher as fetching
 from undersigned.runtime.negotiation import meeting
 from undersigned.transport import Budget, proving
-
-ORDER = 2**252 + 27742317777372353535851937790883648493
-"""Of the group of Ed25519."""
-
 
 # ---------------------------------------------------------------------- DIDs and their documents
 
@@ -166,34 +163,14 @@ def _time_first() -> None:
     presentation.verify_issued = verified
 
 
-def _shown_anyway(*codes: str) -> None:
-    """A presentation that is refused with one of these is taken as if all that it shows held."""
-    real = meeting.verify_presentation
-
-    def verified(shown: Any, **options: Any) -> Any:
-        try:
-            return real(shown, **options)
-        except UndersignedError as error:
-            if error.code not in codes:
-                raise
-            return VerifiedPresentation(
-                holder=shown.holder,
-                engagement=options["engagement"],
-                credentials=shown.credentials,
-                digest=shown.digest,
-            )
-
-    meeting.verify_presentation = verified
-
-
 @mutant("takes credentials that nobody signed", "HIRE-CRD-01", "credential-unsigned")
 def _unsigned() -> None:
-    _shown_anyway("proof_missing")
+    shown_anyway("proof_missing")
 
 
 @mutant("takes credentials that others signed than they say", "HIRE-CRD-01", "credential-signed-by-another")
 def _signed_by_anybody() -> None:
-    _shown_anyway("proof_invalid", "key_not_authorized")
+    shown_anyway("proof_invalid", "key_not_authorized")
 
 
 @mutant("reads any number of credentials", "HIRE-CRD-03", "credential-seventeen")

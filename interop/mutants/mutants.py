@@ -15,7 +15,7 @@ import msgspec
 
 from undersigned.attestation import UsageLine
 from undersigned.attestation import statement as stating
-from undersigned.credentials import ClearStatus
+from undersigned.credentials import ClearStatus, VerifiedPresentation
 from undersigned.daemon import listener, serving
 from undersigned.encoding import digest_bytes
 from undersigned.errors import (
@@ -150,6 +150,26 @@ def forgiven(*codes: str) -> None:
                 raise
 
     intake.verify_message, receiving.check_recordable = verify, recordable
+
+
+def shown_anyway(*codes: str, about: str = "") -> None:
+    """A presentation that is refused with one of these, for something `about`, is taken as if what it shows held."""
+    real = meeting.verify_presentation
+
+    def verify(shown: Any, **options: Any) -> Any:
+        try:
+            return real(shown, **options)
+        except UndersignedError as error:
+            if error.code not in codes or about not in str(error):
+                raise
+            return VerifiedPresentation(
+                holder=shown.holder,
+                engagement=options["engagement"],
+                credentials=shown.credentials,
+                digest=shown.digest,
+            )
+
+    meeting.verify_presentation = verify
 
 
 def read_first(change: Callable[[bytes], bytes]) -> None:
@@ -786,7 +806,7 @@ def _acceptance_unchecked() -> None:
 
 @mutant("records a move that came too early", "HIRE-CHN-03", "hirer-gap", "chain-gap", "chain-early-then-in-order")
 def _early() -> None:
-    _judged_as("out_of_order", "repeat")
+    _taken_as_known("out_of_order")
 
 
 @mutant("does not look at what a move follows", "HIRE-CHN-03", "chain-other-previous")
@@ -798,7 +818,7 @@ def _previous() -> None:
     judge_as(follows)
 
 
-def _judged_as(code: str, outcome: Any) -> None:
+def _taken_as_known(code: str) -> None:
     real = fold._judge
 
     def judge(engagement: Any, move: VerifiedMessage, mine: bool, at: str) -> Any:
@@ -807,7 +827,7 @@ def _judged_as(code: str, outcome: Any) -> None:
         except fold.Refused as refused:
             if mine or refused.code != code:
                 raise
-            return fold._Judged(outcome, len(engagement.sent), None, None)
+            return fold._Judged("repeat", len(engagement.sent), None, None)
 
     fold._judge = judge
 
@@ -819,7 +839,7 @@ def _judged_as(code: str, outcome: Any) -> None:
     "chain-equivocation-inquiry",
 )
 def _by_number() -> None:
-    _judged_as("conflicting_message", "repeat")
+    _taken_as_known("conflicting_message")
 
 
 @mutant("does not look at what a move has seen", "HIRE-CHN-13", "chain-seen-unknown", "chain-seen-goes-back")
@@ -918,22 +938,7 @@ def _holder() -> None:
 
 @mutant("takes a credential of somebody else", "HIRE-CRD-04", "replay-anothers-credential")
 def _subject() -> None:
-    real = meeting.verify_presentation
-
-    def verify(shown: Any, **options: Any) -> Any:
-        try:
-            return real(shown, **options)
-        except UndersignedError as error:
-            if error.code != "holder_mismatch" or "credential" not in str(error):
-                raise
-            return meeting.VerifiedPresentation(
-                holder=shown.holder,
-                engagement=options["engagement"],
-                credentials=shown.credentials,
-                digest=shown.digest,
-            )
-
-    meeting.verify_presentation = verify
+    shown_anyway("holder_mismatch", about="credential")
 
 
 @mutant("does not ask who vouches for whom it works", "HIRE-CRD-07", "status-nothing-shown")

@@ -11,30 +11,22 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from play import Refused
-from undersigned_world import home, port_of
+from undersigned_world import Ahead, home, port_of
 
 from undersigned.contract import contract_digest
 from undersigned.daemon import Peer
-from undersigned.encoding import canonicalize, digest_bytes, from_struct, shift
+from undersigned.encoding import canonicalize, digest_bytes, from_struct
 from undersigned.errors import UndersignedError
 from undersigned.interop import Limits, Stage, Subject
 from undersigned.interop.hiring import Hiring
 from undersigned.interop.scene import Scene
 from undersigned.protocol import Answer
-from undersigned.runtime import SystemClock
 from undersigned.testing import GUILD, Attacker, acceptance, offer, seal, withdraw
 
 SURFACE = "a peer"
 REFUSALS = (UndersignedError,)
 LACKS = {"grant": "by two running peers and a gate", "rate": "by signed credentials"}
 NUMBERS = count()
-
-
-class Ahead:
-    seconds = 0
-
-    def now(self):
-        return shift(SystemClock().now(), self.seconds)
 
 
 class Haggles:

@@ -9,17 +9,16 @@ import tempfile
 from pathlib import Path
 
 from play import Refused
-from undersigned_world import did_at, free_ports, home
+from undersigned_world import Ahead, did_at, home
 
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import GateDesk, Peer, RequestGate, signed_headers
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.messages import engagement_id
 from undersigned.protocol import HIRER
-from undersigned.runtime import SystemClock
 from undersigned.scope import Grant, Limit, Scope
-from undersigned.testing import LOOSE, Attacker, Known, Line, Party, inquiry
+from undersigned.testing import LOOSE, Attacker, Known, Line, Party, free_ports, inquiry
 from undersigned.transport import connect, prove
 
 SURFACE = "a gate"
@@ -44,13 +43,6 @@ def reading(name):
 
 
 ORDERS = Grant("orders", "order:place", f"{ORIGIN}/orders", limits=(Limit("EUR", "10"),))
-
-
-class Ahead:
-    seconds = 0
-
-    def now(self):
-        return shift(SystemClock().now(), self.seconds)
 
 
 class Runtime:

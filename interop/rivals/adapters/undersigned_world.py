@@ -1,12 +1,13 @@
 """State folders of peers on this machine, for the adapters of undersigned."""
 
 import logging
-import socket
 from urllib.parse import quote
 
 import structlog
 
-from undersigned.runtime import OfferPart, create_home, issue_membership
+from undersigned.encoding import shift
+from undersigned.runtime import OfferPart, SystemClock, create_home, issue_membership
+from undersigned.testing import free_ports
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
@@ -21,14 +22,13 @@ def port_of(home):
     return did_at(port), port
 
 
-def free_ports(number):
-    found = [socket.socket() for _ in range(number)]
-    for one in found:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in found]
-    for one in found:
-        one.close()
-    return ports
+class Ahead:
+    """A clock that may be set ahead."""
+
+    seconds = 0
+
+    def now(self):
+        return shift(SystemClock().now(), self.seconds)
 
 
 async def home(folder, name, *, port=None, anchors, offers=None, **settings):
