@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -350,7 +351,7 @@ async def test_closing_writes_what_is_queued(path: Path) -> None:
 
 
 async def test_those_who_begin_together_are_none_of_those_that_are_there(path: Path) -> None:
-    """Also where a ledger is opened again: each keeps its own rows."""
+    """Also where a ledger is opened again: each keeps its own rows, by numbers from 1 on, as 0 is nobody's."""
     for first in (0, 20):
         ledger = SqliteLedger(path)
         await ledger.open()
@@ -359,6 +360,9 @@ async def test_those_who_begin_together_are_none_of_those_that_are_there(path: P
             assert [row.place for row in await ledger.rows(engagement(at))] == [1]
         assert (await ledger.check()).ok
         await ledger.close()
+        with closing(sqlite3.connect(path)) as db:
+            found = db.execute("SELECT min(id), max(id), count(*) FROM engagement").fetchone()
+        assert found == (1, first + 20, first + 20)
 
 
 async def test_the_event_loop_never_waits_for_the_disk(ledger: SqliteLedger, path: Path) -> None:
