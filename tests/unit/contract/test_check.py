@@ -298,6 +298,7 @@ def test_terms_and_documents_have_a_size() -> None:
         ({"price": Price(amount="12.50", currency="EUR")}, "schema_violation", "/price/amount"),
         ({"price": Price(amount="-1", currency="EUR")}, "schema_violation", "/terms/price/amount"),
         ({"arbiter": "did:web:\ud800"}, "bad_unicode", ""),
+        ({"task": replace(terms().task, summary="Ring \x07")}, "bad_unicode", "/task/summary"),
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": "\ud800"})}, "bad_unicode", ""),
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": 2**60})}, "number_out_of_range", ""),
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": None})}, "schema_violation", NULL),
