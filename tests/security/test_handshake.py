@@ -417,8 +417,9 @@ async def test_an_acceptor_with_a_wrong_key_proves_nothing() -> None:
 
 async def test_our_own_proof_sent_back_is_refused() -> None:
     """Reflection: who claims one of the acceptor's own DIDs is not admitted."""
-    _, accepted, _, _ = await met(GLOBEX, expect=GLOBEX.did)
+    dialled, accepted, _, _ = await met(GLOBEX, expect=GLOBEX.did)
     assert isinstance(accepted, UndersignedError)
+    assert code_of(dialled) == "self_dealing"
     both = (ACME, GLOBEX)
     _, accepted, _, _ = await met(ACME, both, expect=GLOBEX.did)
     assert code_of(accepted) == "self_dealing"

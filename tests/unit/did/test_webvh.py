@@ -203,6 +203,7 @@ def test_what_was_changed_afterwards_is_refused(change: Callable[[list[JsonObjec
             {"id": OTHER.did}, {"id": "did:web:globex.example"}]}), "to be a did:key"),
         (lambda last: last["parameters"].update(witness={"threshold": 1, "witnesses": [OTHER.did]}), "its id and no"),
         (lambda last: last["state"].update(id="did:web:globex.example"), "expected the document of a did:webvh"),
+        (lambda last: last["state"].update(id=last["state"]["id"].replace("webvh", "web")), "expected the document of"),
         (lambda last: last["state"].update(id=f"did:webvh:{UNNAMED}:globex.example"), "expected the document of a"),
         (lambda last: last["state"].update(id=last["state"]["id"].replace("globex", "initech")), "not portable"),
     ],
@@ -484,7 +485,8 @@ def test_what_does_not_count_as_a_witness() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{}", b"[1]", b"[{}]", b'[{"versionId":"a","proof":{}}]', b"[" + b"{}," * 600 + b"{}]", b"[" * 20]
+    "raw",
+    [b"", b"5", b"{}", b"[1]", b"[{}]", b'[{"versionId":"a","proof":{}}]', b"[" + b"{}," * 600 + b"{}]", b"[" * 20],
 )
 def test_a_file_of_another_shape(raw: bytes) -> None:
     """HIRE-WVH-05."""
