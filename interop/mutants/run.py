@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "protocol-spec" / "tools"))
 import requirements_data
 
 from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
-from undersigned.interop.report import POLICY, STYLE
+from undersigned.interop.report import page
 from undersigned.protocol import ROLES
 from undersigned.testing import free_ports
 
@@ -187,7 +187,7 @@ def requirements(found: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
+def page_of(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
     """Each requirement with its mutants and what caught them; each mutant with the scenarios that met it, those that
     caught it in bold; and each scenario with its catch.
     """
@@ -214,16 +214,15 @@ def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
         for one in SCENARIOS
     )
     verdict = f"{len(wrong)} complaints" if wrong else "Every mutant is caught, and every scenario catches one"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{POLICY}"><title>{verdict}</title><style>{STYLE}td,th{{border-top:1px solid #d0d7de}}</style>'
+    body = (
         f"<h1>{verdict}</h1><p>{escape('; '.join(wrong))}<h2>Requirements of the class core that can be broken from "
         f"outside: {len(rows) - gaps - unseen} of {len(rows)} are shown to be found out, {unseen} cannot be seen</h2>"
         f"<table><tr><th>requirement<th>mutants<th>caught by<th>missing{table}</table>"
         f"<h2>Mutants: what met each, in bold what caught it</h2>"
         f"<table>{mutants}</table><h2>Scenarios: against the right peer, and the mutants that each caught</h2>"
-        f"<table>{scenarios}</table></html>\n"
+        f"<table>{scenarios}</table>"
     )
+    return page(verdict, body, "td,th{border-top:1px solid #d0d7de}")
 
 
 def main() -> int:
@@ -247,7 +246,7 @@ def main() -> int:
         told = {"requirements": requirements(found), "breaks": breaks, "matrix": found, "complaints": wrong}
         asked.out.mkdir(parents=True, exist_ok=True)
         (asked.out / "mutants.json").write_text(json.dumps(told, indent=1) + "\n")
-        (asked.out / "mutants.html").write_text(page(found, wrong), "utf-8")
+        (asked.out / "mutants.html").write_text(page_of(found, wrong), "utf-8")
     print(*wrong, sep="\n")
     print(f"{len(found)} peers, {len(wrong)} complaints")
     return 1 if wrong else 0

@@ -14,7 +14,7 @@ from typing import Any, Final
 from undersigned.runtime import write_whole
 
 from .pairs import Cell
-from .report import POLICY, STYLE
+from .report import page
 
 __all__ = ["write_matrix"]
 
@@ -48,14 +48,13 @@ def _page(report: Mapping[str, Any]) -> str:
     )
     title = "Every pair passed" if report["passed"] else "Not every pair passed"
     harness = report["harness"]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{POLICY}"><title>{title}</title><style>{STYLE}{MORE}</style><h1>{title}</h1>'
-        f"<p>Each row hires each column. {escape(report['began'])} to {escape(report['ended'])}, by "
+    body = (
+        f"<h1>{title}</h1><p>Each row hires each column. {escape(report['began'])} to {escape(report['ended'])}, by "
         f"{escape(harness['name'])} {escape(harness['version'])}; "
         f"{'signed' if 'proof' in report else 'not signed'}."
-        f'<table class="grid"><tr><th>hirer, provider{head}{rows}</table>{_details(report)}</html>\n'
+        f'<table class="grid"><tr><th>hirer, provider{head}{rows}</table>{_details(report)}'
     )
+    return page(title, body, MORE)
 
 
 def _cell(cell: Mapping[str, Any]) -> str:

@@ -31,12 +31,11 @@ from .scenario import GROUPS, Scenario
 __all__ = [
     "FORMAT",
     "MATRIX_FORMAT",
-    "POLICY",
-    "STYLE",
     "Run",
     "Verdict",
     "compatibility",
     "extent",
+    "page",
     "passes",
     "summary",
     "transcript",
@@ -277,8 +276,16 @@ svg .life{stroke:#d0d7de}svg .wrong{stroke:#c62828;stroke-dasharray:5 3}svg .bot
 """
 
 
+def page(title: str, body: str, style: str = "") -> str:
+    """One page that loads and runs nothing; whatever others said is text in these parts of it already."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{POLICY}"><title>{title}</title><style>{STYLE}{style}</style>{body}</html>\n'
+    )
+
+
 def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
-    """One page with nothing outside of it; all that an implementation said is text."""
+    """All that an implementation said is text."""
     of = report["implementation"]
     found, played = report["verdict"], report["set"]
     rows = {
@@ -296,11 +303,8 @@ def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
     head = "".join(f"<tr><th>{escape(name)}<td><code>{escape(str(value))}</code>" for name, value in rows.items())
     counts = ", ".join(f"{count} {WORDS[name]}" for name, count in report["counts"].items() if count)
     sections = "".join(_section(group, results) for group in GROUPS)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{POLICY}"><title>{escape(of["name"])}: {found}</title><style>{STYLE}</style>'
-        f"<h1>{escape(of['name'])} {found}</h1><p>{counts}.<table>{head}</table>{sections}</html>\n"
-    )
+    body = f"<h1>{escape(of['name'])} {found}</h1><p>{counts}.<table>{head}</table>{sections}"
+    return page(f"{escape(of['name'])}: {found}", body)
 
 
 def _section(group: str, results: tuple[Result, ...]) -> str:
