@@ -8,6 +8,10 @@ import { tables } from './spec.js';
 
 export const SUBPROTOCOL = 'hire.v1';
 const SECONDS = 10;
+/** What a frame of the exchange is held to (page 10, section 10.4). */
+const [FRAME_BYTES, FRAME_DEPTH, FRAME_VERSIONS, FRAME_TEXT] = [8192, 4, 16, 2048];
+/** Milliseconds for the other side to close as well. */
+const CLOSING = 5000;
 /** Frames that may wait for the end of the exchange: a peer that is proved says where it stands at once. */
 const WAITING = 64;
 /** Messages of one connection that are at work; those after them stay with the other side. */
@@ -32,6 +36,7 @@ export class Link {
     this.listener = undefined;
     this.waiting = waiting;
     socket.on('message', (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
+      if (socket.readyState >= WebSocket.CLOSING) return undefined; // it goes on sending, and nobody reads it
       if (binary) return this.close(1003);
       if (this.listener) this.#heard(bytes); else waiting.push(bytes);
       return undefined;
@@ -62,16 +67,19 @@ export class Link {
   close(code, reason = '') { this.socket.close(code, reason); }
 }
 
-/** Frames one after another, as long as the exchange lasts. @param {Socket} socket */
+/** Frames one after another, as long as the exchange lasts; those that wait are no more than a message has. @param {Socket} socket */
 function frames(socket) {
   /** @type {Buffer[]} */ const waiting = [];
+  let held = 0;
   /** @type {((bytes: Buffer) => void) | undefined} */ let wanted;
   /** @type {((error: any) => void) | undefined} */ let failed;
   const take = (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
-    if (binary) return socket.close(1003);
-    if (wanted) wanted(bytes);
-    else if (waiting.push(bytes) > WAITING) return socket.close(1008, 'rate_limited');
-    return undefined;
+    if (socket.readyState >= WebSocket.CLOSING) return undefined;
+    if (binary) return end(socket, 1003);
+    if (wanted) return wanted(bytes);
+    held += bytes.length;
+    if (waiting.push(bytes) > WAITING) return end(socket, 1008, 'rate_limited');
+    return held > MESSAGE_BYTES ? socket.pause() : undefined;
   };
   const closed = (/** @type {number} */ code, /** @type {Buffer} */ reason) => failed?.(new HireError('connection_closed', `${code} ${reason}`));
   socket.on('message', take);
@@ -82,31 +90,42 @@ function frames(socket) {
       if (waiting.length) resolve(/** @type {Buffer} */ (waiting.shift())); else wanted = (bytes) => { wanted = undefined; resolve(bytes); };
     }),
     /** @returns {Buffer[]} what came behind the exchange already */
-    rest: () => { socket.off('message', take); socket.off('close', closed); return waiting; },
+    rest: () => { socket.off('message', take); socket.off('close', closed); socket.resume(); return waiting; },
   };
 }
+
+/** Closes it, whether the other side does or not. @param {Socket} socket @param {number} code @param {string} [reason] */
+function end(socket, code, reason = '') {
+  socket.close(code, reason);
+  setTimeout(() => socket.terminate(), CLOSING).unref();
+}
+
+/** @type {Record<string, number>} */ const CLOSES = { bad_unicode: 1007, too_large: 1009 };
 
 /** @param {Socket} socket @param {(frames: ReturnType<typeof frames>) => Promise<string>} exchange @returns {Promise<Link>} */
 async function proved(socket, exchange) {
   const reader = frames(socket);
-  const timer = setTimeout(() => socket.close(1008, 'timeout'), SECONDS * 1000);
+  const timer = setTimeout(() => end(socket, 1008, 'timeout'), SECONDS * 1000);
   try {
     const peer = await exchange(reader);
     return new Link(socket, peer, reader.rest());
   } catch (error) {
     const code = error instanceof HireError ? error.code : 'internal';
-    socket.close(1008, tables.codes[code]?.told === 'at once' ? code : 'proof_invalid');
+    reader.rest();
+    end(socket, CLOSES[code] ?? 1008, tables.codes[code]?.told === 'at once' ? code : 'proof_invalid');
     throw error;
   } finally { clearTimeout(timer); }
 }
 
 /** @param {Buffer} bytes @param {'dialer' | 'acceptor'} part */
 function readConnection(bytes, part) {
-  const frame = /** @type {any} */ (readJson(bytes, { limit: 16384 }));
+  const frame = /** @type {any} */ (readJson(bytes, { limit: FRAME_BYTES, depth: FRAME_DEPTH }));
   check(Object.keys(frame).filter((name) => name !== 'proof').sort().join() === MEMBERS[part], 'schema_violation', 'members of a frame');
   check(frame['@context'] === CONTEXT, 'context_not_allowed', 'context');
   check(frame.type === 'Connection' && frame.part === part && frame.subprotocol === SUBPROTOCOL && NONCE.test(frame.nonce), 'schema_violation', 'frame');
-  check(Array.isArray(frame.versions) && frame.versions.every((/** @type {any} */ one) => typeof one === 'string'), 'schema_violation', 'versions');
+  check(Array.isArray(frame.versions) && frame.versions.length <= FRAME_VERSIONS, 'schema_violation', 'versions');
+  const texts = [...frame.versions, frame.sender, frame.recipient];
+  check(texts.every((one) => typeof one === 'string' && one.length <= FRAME_TEXT), 'schema_violation', 'a text');
   return frame;
 }
 

@@ -193,7 +193,8 @@ export class Peer {
       return this.sockets?.handleUpgrade(request, socket, head, (ws) => {
         ws.on('error', (error) => this.log(undefined, 'socket', error));
         this.unproved += 1;
-        accept(ws, this.self).finally(() => { this.unproved -= 1; }).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
+        const gone = new Promise((resolve) => { ws.once('close', resolve); });
+        accept(ws, this.self).catch(async (error) => { await gone; throw error; }).finally(() => { this.unproved -= 1; }).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
       });
     });
     await new Promise((resolve) => { this.server?.listen(this.port, this.local ? '127.0.0.1' : undefined, () => resolve(undefined)); });

@@ -1,6 +1,7 @@
 /** What a peer does with what it may not take: before a DID is proved, and after. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
 import { dial } from '../src/link.js';
@@ -78,6 +79,45 @@ test('before a DID is proved', async (t) => {
   await t.test('no JSON', async () => {
     const { end } = await greeted(provider, async () => 'hello');
     assert.deepEqual(end, { code: 1008, reason: 'bad_json' });
+  });
+  for (const [name, text, code, reason] of /** @type {const} */ ([
+    ['a byte order mark', '\ufeff{}', 1007, 'bad_unicode'], ['more than a frame has', `{"a":"${'x'.repeat(8192)}"}`, 1009, 'too_large'],
+    ['nested deeper', '{"a":[[[[1]]]]}', 1008, 'too_deep'],
+  ])) {
+    await t.test(name, async () => assert.deepEqual((await greeted(provider, async () => text)).end, { code, reason }));
+  }
+  await t.test('more versions than a frame has', async () => {
+    const { end } = await greeted(provider, ({ nonce }) => connection(self, provider.did, { versions: Array.from({ length: 17 }, (_, at) => `1.${at}`) }, { challenge: nonce }));
+    assert.deepEqual(end, { code: 1008, reason: 'schema_violation' });
+  });
+  await t.test('who goes on sending once it was refused', async () => {
+    const socket = new WebSocket(provider.url, ['hire.v1']);
+    const { frames, closed } = watched(socket);
+    await until(() => frames.length > 0);
+    const [theirs] = [.../** @type {any} */ (provider.sockets).clients].filter((one) => one.readyState === WebSocket.OPEN);
+    socket.pause(); // so it never closes on its side
+    socket.send('{}');
+    await until(() => theirs.readyState === WebSocket.CLOSING);
+    assert.deepEqual([theirs.listenerCount('message'), provider.unproved], [0, 1], 'nothing of it is held, and it still counts');
+    await until(() => theirs.readyState === WebSocket.CLOSED);
+    await until(() => provider.unproved === 0);
+    socket.resume();
+    await closed;
+  });
+  await t.test('who sends on while its proof is looked at', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    t.after(() => { silent.closeAllConnections(); silent.close(); });
+    await until(() => silent.listening);
+    const socket = new WebSocket(provider.url, ['hire.v1']);
+    const { frames, closed } = watched(socket);
+    await until(() => frames.length > 0);
+    const [theirs] = [.../** @type {any} */ (provider.sockets).clients].filter((one) => one.readyState === WebSocket.OPEN);
+    const sender = `did:web:localhost%3A${/** @type {any} */ (silent.address()).port}`;
+    const frame = JSON.parse(await connection(self, provider.did, { sender }, { challenge: frames[0].nonce }));
+    socket.send(JSON.stringify({ ...frame, proof: { ...frame.proof, verificationMethod: `${sender}#key` } }));
+    for (let i = 0; i < 8; i += 1) socket.send('x'.repeat(250_000));
+    await until(() => theirs.isPaused);
+    assert.deepEqual(await closed, { code: 1008, reason: 'proof_invalid' });
   });
   await t.test('no subprotocol', async () => {
     const { closed } = watched(new WebSocket(provider.url));
