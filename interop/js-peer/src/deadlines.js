@@ -1,7 +1,6 @@
 /** What a side may send because the other let a deadline pass (page 05, HIRE-NEG-09 and 20; page 07, section 7.6). */
-import { amount, seconds } from './encoding.js';
+import { amount, duration, seconds } from './encoding.js';
 import { other } from './contract.js';
-import { overdueForHirer } from './hirer.js';
 import { owed } from './owed.js';
 import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
 
@@ -33,6 +32,20 @@ function negotiation(conversation) {
   return now > (waits ? Math.min(respondBy, closes) : closes) ? withdraw(conversation, 'no_answer') : undefined;
 }
 
+/** @param {import('./machine.js').State} state @param {string} cause @returns {Said} */
+const end = ({ contract }, cause) => ({ type: 'Terminate', body: { contract, cause, evidence: [] } });
+
+/** What a hirer waits for (page 07, section 7.6). @param {Conversation} conversation @returns {Said | undefined} */
+export function overdueForHirer({ engagement, peer, signAt }) {
+  const { state } = engagement;
+  const now = peer.now();
+  const { deadlines } = state.terms;
+  const silent = () => now > Math.max(signAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat);
+  const late = (['working', 'cancelling'].includes(state.main) && now > state.due) || (state.main === 'working' && silent())
+    || (['sealed', 'working', 'suspended', 'cancelling'].includes(state.main) && now > seconds(deadlines.until));
+  return late ? end(state, 'deadline') : undefined;
+}
+
 /** @param {Conversation} conversation @returns {Said | undefined} */
 function overdueForProvider({ engagement, peer }) {
   const { state } = engagement;
@@ -40,13 +53,13 @@ function overdueForProvider({ engagement, peer }) {
   const { deadlines } = state.terms;
   const late = (state.main === 'sealed' && now > seconds(deadlines.start)) || (state.main === 'suspended' && now > seconds(state.suspension.until))
     || (state.main !== 'delivered' && now > seconds(deadlines.until) + 3600);
-  return late ? { type: 'Terminate', body: { contract: state.contract, cause: 'deadline', evidence: [] } } : undefined;
+  return late ? end(state, 'deadline') : undefined;
 }
 
 /** @param {Conversation} conversation @returns {Said | undefined} */
 function noRuling({ engagement, peer }) {
   const { state } = engagement;
-  return peer.now() > state.rulingBy ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
+  return peer.now() > state.rulingBy ? end(state, 'no_ruling') : undefined;
 }
 
 /** What we owe in the lane: the answer to an acceptance of ours, and to a document of the other side. @param {Conversation} conversation @returns {Promise<Said | undefined>} */

@@ -151,16 +151,3 @@ async function retry({ facts }) {
   facts.asked = (facts.asked ?? 0) + 1;
   await new Promise((resolve) => { setTimeout(resolve, 1000 * Math.min(60, 2 ** facts.asked)); });
 }
-
-/** Deadlines for which a hirer waits (page 07, section 7.6). @param {Conversation} conversation @returns {Said | undefined} */
-export function overdueForHirer({ engagement, peer, signAt }) {
-  const { state } = engagement;
-  const now = peer.now();
-  const end = (/** @type {string} */ cause) => ({ type: 'Terminate', body: { contract: state.contract, cause, evidence: [] } });
-  if (!state.contract) return undefined;
-  const { deadlines } = state.terms;
-  if (state.main === 'working' && (now > state.due || now > Math.max(signAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat))) return end('deadline');
-  if (state.main === 'cancelling' && now > state.due) return end('deadline');
-  if (['sealed', 'working', 'suspended', 'cancelling'].includes(state.main) && now > seconds(deadlines.until)) return end('deadline');
-  return undefined;
-}

@@ -1,4 +1,5 @@
 /** Evidence packs of format 1 (page 08, section 8.6): written from what the journal holds. */
+import { crc32 } from 'node:zlib';
 import { digest as digestOf, digestOfBytes, instant, jcs } from './encoding.js';
 import { countersigned } from './contract.js';
 import { HireError } from './errors.js';
@@ -9,10 +10,6 @@ const VERSION = 20;
 const UNIX = 3 << 8;
 const FIRST_DAY = (1 << 5) | 1;
 const MODE = (0o100644 << 16) >>> 0;
-
-const TABLE = Array.from({ length: 256 }, (_, n) => { let c = n; for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1; return c >>> 0; });
-/** @param {Uint8Array} bytes */
-const crc32 = (bytes) => (bytes.reduce((crc, byte) => TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
 
 /** @param {(2 | 4)[]} sizes @param {number[]} values */
 function little(sizes, values) {

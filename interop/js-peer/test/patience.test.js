@@ -2,7 +2,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Conversation } from '../src/conversation.js';
-import { asksAgain, overdueForHirer } from '../src/hirer.js';
+import { overdueForHirer } from '../src/deadlines.js';
+import { asksAgain } from '../src/hirer.js';
 import { nextBeat } from '../src/job.js';
 import { tooLong } from '../src/provider.js';
 import { instant } from '../src/encoding.js';
