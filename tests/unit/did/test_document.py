@@ -73,6 +73,18 @@ def test_a_key_that_is_not_good_any_more_is_known_by_its_name_and_by_itself(end:
     assert document.changes_key(signing(method())) is None
 
 
+def test_what_is_listed_no_more_or_cannot_be_read_is_no_other_key_and_another_form_is_the_same():
+    """HIRE-KEY-08."""
+    one = signing(method())
+    spelled = signing(without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk=K1.jwk))
+    left = view(verificationMethod=[method()], keyAgreement=[f"{DID}#k1"])
+    unread = signing(method(publicKeyMultibase="z6Mk"))
+    for other, same in ((spelled, True), (left, False), (unread, False)):
+        for here, there in ((one, other), (other, one)):
+            assert here.same_keys(there) is same
+            assert here.changes_key(there) is None
+
+
 def test_documents_of_many_keys_are_compared_without_decoding_them(monkeypatch: pytest.MonkeyPatch):
     """HIRE-KEY-08: one that names hundreds costs its publisher nothing, and is compared with each before it."""
     decoded: list[str] = []
@@ -272,6 +284,13 @@ def test_sc_03_foreign_controller():
 def test_sc_04_document_of_another_did(named: object):
     """HIRE-DID-01, HIRE-DID-02."""
     assert code_of(DidDocument, DID, json.dumps({"id": named}).encode()) == "did_document_invalid"
+
+
+@pytest.mark.parametrize("name", ["", "acme.example", "did:web", f"{DID}#k1", f"{DID}/a"])
+def test_nothing_but_a_did_has_a_document(name: str):
+    """HIRE-DID-01."""
+    assert code_of(DidDocument, name, json.dumps({"id": name}).encode()) == "did_document_invalid"
+    assert code_of(make_document, name, authentication={}, assertion_method={}) == "did_document_invalid"
 
 
 @pytest.mark.parametrize(

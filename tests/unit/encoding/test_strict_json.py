@@ -200,8 +200,8 @@ def test_depth_is_not_hidden_by_strings(raw: bytes):
 
 
 def test_foreign_limits():
-    raw = b'{"a":null,"b":1.50,"c":"x\\ny","\xc3\xa9":-1e-7}'
-    assert decode_json(raw, FOREIGN_LIMITS) == {"a": None, "b": 1.5, "c": "x\ny", "é": -1e-7}
+    raw = b'{"a":null,"b":1.50,"c":"x\\ny","\xc3\xa9":-1e-7,"zero":0.0}'
+    assert decode_json(raw, FOREIGN_LIMITS) == {"a": None, "b": 1.5, "c": "x\ny", "é": -1e-7, "zero": 0}
 
 
 @pytest.mark.parametrize(
