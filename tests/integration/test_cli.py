@@ -130,6 +130,10 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
     assert (seen[-1]["engagement"], seen[-1]["state"]) == (engagement, "closed")
     followed = run("watch", engagement, "--home", home)
     assert followed.code == 0, "an engagement that is over is not waited for"
+    days = sorted({value["at"][:10] for value in seen[:-1]})
+    assert [line[-18:] for line in followed.out.splitlines() if line.endswith("UTC")] == [
+        f"{day}, in UTC" for day in days
+    ]
     listed = {value["engagement"]: value for value in run("ledger", "list", "--home", home, "--json").values}
     assert listed[engagement]["contract"] == companies.hired.result()["contract"]
     assert f"contract {listed[engagement]['contract']}" in run("ledger", "list", "--home", home).out

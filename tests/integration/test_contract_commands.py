@@ -322,6 +322,10 @@ def test_a_cancelled_contract_is_wound_down_and_says_what_there_is(hired: Hire) 
     assert (ended.code, ended.error["code"]) == (3, "policy_denied"), ended
     assert "we cancelled it: superseded; the delivery is cancelled, owed 0 EUR" in ended.error["message"]
     assert [one["settlement"]["amount"] for one in _closings(acme)] == ["0", "0"]
+    for home in (acme, globex):
+        told = hired.told(home)
+        assert "Delivery cancelled: nothing was delivered" in told
+        assert "Cancelled by the hirer: superseded" in told
 
 
 def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:

@@ -22,6 +22,7 @@ from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Ledger, Row, booked, surely_unwritten
 from undersigned.messages import (
     Artifact,
+    Cancel,
     Closing,
     Delivery,
     Dispute,
@@ -287,6 +288,12 @@ def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str
     """
     for one in _delivered(moves):
         yield f"Delivered     {plain(one.name)}, {places.get(one.name, 'not kept here')}"
+    for one in [one for one in moves if isinstance(one, Delivery)][-1:]:
+        if one.outcome != "complete":
+            yield f"Delivery      {one.outcome}: {'some of it' if one.artifacts else 'nothing'} was delivered"
+    for one in moves:
+        if isinstance(one, Cancel):
+            yield f"Cancelled     by the {one.role}: {one.reason}"
     reviews = [one for one in moves if isinstance(one, Review)]
     for one in reviews[-1:]:
         met = ", ".join(f"{plain(each.id, 100)} is {'' if each.met else 'not '}met" for each in one.criteria)

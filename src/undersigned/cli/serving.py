@@ -147,7 +147,7 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             engagement = max(found, key=lambda summary: summary.updated).engagement
             others = sum(one.engagement != engagement and one.live and one.state not in ENDED for one in found)
         engagement = await engagement_named(store, engagement)
-        place, quiet, told = 0, 0.0, ""
+        place, quiet, told, day = 0, 0.0, "", ""
         while True:
             summary = await store.summary(engagement)
             if summary is None:
@@ -166,6 +166,9 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
                     said = summary_of(recorded_message(row.raw).message)
                 out.value({"place": row.place, "at": row.at, "kind": row.kind, "type": row.type, "summary": said})
                 if (row.kind, row.type) != ("noted", "done"):  # a key for programs; what was done has a line of its own
+                    if row.at[:10] != day:
+                        day = row.at[:10]
+                        out.line(f"{day}, in UTC")
                     out.line(row_line(row.at, row.kind, row.type, said))
             # An ended one may be live for long: its last move waits until the other side confirms it.
             if not follow or not summary.live or summary.state in ENDED:
