@@ -38,6 +38,8 @@ from undersigned.transparency import contract_leaf, leaf_digest
 __all__ = ["change_vectors"]
 
 REQUEST = ("contract", "clause", "action", "arguments", "details", "reason", "answer_by")
+PARTIAL: dict[str, Any] = {"outcome": "partial", "artifacts": (), "statements": (), "usage": (), "round": 1}
+"""Members of a Delivery of what there is, which is nothing."""
 STATES = ("suspended", *("working",) * 7, "disputed", "closing")
 
 
@@ -67,6 +69,14 @@ def talk_since(name: str) -> Talk:
 
 def _sealed() -> str:
     return as_json(conversation()["start"])["contract"]
+
+
+def _books(contract: str, basis: str, amount: str = "0", currency: str = "EUR") -> dict[str, Any]:
+    """The members of a Closing; its checkpoint is that of the hirer's in the example."""
+    checkpoint = as_json(conversation()["closing-hirer"])["checkpoint"]
+    owed = Settled(amount=amount, currency=currency)
+    said = {"contract": contract, "basis": basis, "usage": (), "settlement": owed}
+    return {**said, "checkpoint": checkpoint, "cosignatures": ()}
 
 
 def _refused(
@@ -129,16 +139,7 @@ def _rights() -> Iterator[Vector]:
             state="working",
         )
     talk = talk_since("suspend")
-    made = talk.say(
-        Delivery,
-        "provider",
-        contract=sealed,
-        outcome="partial",
-        artifacts=(),
-        statements=(),
-        usage=(),
-        round=1,
-    )
+    made = talk.say(Delivery, "provider", contract=sealed, **PARTIAL)
     yield journal(
         "delivery-while-suspended",
         "what there is may be handed over while no more may be done",
@@ -404,16 +405,7 @@ def _overtaken() -> Iterator[Vector]:
         "working",
     )
     talk = talk_since("acceptance-amendment")
-    made = talk.say(
-        Delivery,
-        "provider",
-        contract=_sealed(),
-        outcome="partial",
-        artifacts=(),
-        statements=(),
-        usage=(),
-        round=1,
-    )
+    made = talk.say(Delivery, "provider", contract=_sealed(), **PARTIAL)
     after = [*since_start("acceptance-amendment"), as_json(made)]
     passed = talk.say(Withdraw, "hirer", reason="overtaken", offer=said["offer-amendment"].digest)
     yield journal(
@@ -460,7 +452,6 @@ def _released() -> tuple[Talk, list[dict[str, Any]], str]:
 def _closings_after_a_release() -> Iterator[Vector]:
     """A release ends what is in force, and is not in force itself."""
     talk, before, document = _released()
-    books = as_json(conversation()["closing-hirer"])
     for name, says, named, expected in (
         (
             "closing-after-a-release",
@@ -470,16 +461,7 @@ def _closings_after_a_release() -> Iterator[Vector]:
         ),
         ("closing-of-a-release", "a release is never in force", document, {"code": "conflicting_contract"}),
     ):
-        closing = talk.say(
-            Closing,
-            "hirer",
-            contract=named,
-            basis="release",
-            usage=(),
-            settlement=Settled(amount="10", currency="EUR"),
-            checkpoint=books["checkpoint"],
-            cosignatures=(),
-        )
+        closing = talk.say(Closing, "hirer", **_books(named, "release", "10"))
         talk.moves["hirer"].pop()  # the next one takes this place
         yield journal(name, says, before, as_json(closing), state="closing", **expected)
 
@@ -598,8 +580,6 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
     talk.count += 5000  # minutes, until `rulingBy` has passed
     ended = as_json(talk.say(Terminate, "provider", contract=sealed, cause="no_ruling", evidence=()))
     before = [*since_start("dispute"), ended]
-    books = conversation()["closing-hirer"].message
-    assert isinstance(books, Closing)
     late = talk.say(Ruling, "hirer", dispute=dispute, ruling=good["ruling"])
     yield journal(
         "ruling-after-the-want-of-one",
@@ -629,16 +609,7 @@ def _after_no_ruling(sealed: str, dispute: str, good: dict[str, Any]) -> Iterato
     )
     for role in ("hirer", "provider"):  # neither was said
         talk.moves[role].pop()
-    closing = talk.say(
-        Closing,
-        "hirer",
-        contract=_in_force(),
-        basis="terminate",
-        usage=(),
-        settlement=Settled(amount="0", currency="EUR"),
-        checkpoint=books.checkpoint,
-        cosignatures=(),
-    )
+    closing = talk.say(Closing, "hirer", **_books(_in_force(), "terminate"))
     closed = talk.say(Ruling, "hirer", dispute=dispute, ruling=good["ruling"])
     yield _refused(
         "ruling-after-the-books",
@@ -736,12 +707,10 @@ def _crossings_in_the_lane() -> Iterator[Vector]:
 
 def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
     """Of what is at its end: what names another offer than the one on the table does so there, too."""
-    books = conversation()["closing-hirer"].message
-    assert isinstance(books, Closing)
-    closed = {"usage": (), "settlement": Settled(amount="0", currency="EUR"), "checkpoint": books.checkpoint}
+    books = _books(_sealed(), "terminate")
     talk = talk_since("offer-amendment")
     end = talk.say(Terminate, "hirer", contract=_sealed(), cause="key_compromised", evidence=())
-    closing = talk.say(Closing, "hirer", contract=_sealed(), basis="terminate", **closed, cosignatures=())
+    closing = talk.say(Closing, "hirer", **books)
     talk.moves["hirer"].pop()  # which the provider has not seen
     stray = as_json(talk.say(Acceptance, "provider", offer=digest_bytes(b"another offer"), **proof))
     before = [*since_start("offer-amendment"), as_json(end)]
@@ -762,7 +731,6 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         yield journal(name, says, history, stray, state="closing", **expected)
     talk.moves["provider"].pop()  # it was not said
     talk.moves["hirer"].append(closing)
-    books = {"contract": _sealed(), "basis": "terminate", **closed, "cosignatures": ()}
     last = talk.say(Closing, "provider", **books)
     put = conversation()["offer-amendment"].digest
     back = talk.say(Withdraw, "hirer", offer=put, reason="changed")
@@ -790,10 +758,7 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
 def _crossings_of_an_end() -> Iterator[Vector]:
     sealed, dispute = _sealed(), conversation()["dispute"].digest
     ruling = as_json(conversation()["ruling"])["ruling"]
-    after, books = since_start("ruling"), conversation()["closing-hirer"].message
-    assert isinstance(books, Closing)
-    closed = {"usage": (), "settlement": Settled(amount="0", currency="EUR"), "checkpoint": books.checkpoint}
-    closing = {"contract": _in_force(), "basis": "terminate", **closed, "cosignatures": ()}
+    after, closing = since_start("ruling"), _books(_in_force(), "terminate")
     yield journal(
         "closing-crossing-the-ruling",
         "a Closing by who disputes, and had not seen what ended the dispute",
@@ -934,8 +899,6 @@ def _in_force() -> str:
 
 def _owed_in(sealed: str, dispute: str) -> Iterator[Vector]:
     """The currency of what is owed, where the arbiter named another than that of the price."""
-    books = conversation()["closing-hirer"].message
-    assert isinstance(books, Closing)
     for name, says, currency, expected in (
         ("owed-as-ruled", "a ruling may be in another currency", "CHF", {"outcome": "applies"}),
         ("owed-in-another-currency", "neither the price nor the ruling is in it", "USD", {"code": "terms_mismatch"}),
@@ -943,15 +906,6 @@ def _owed_in(sealed: str, dispute: str) -> Iterator[Vector]:
         talk = talk_since("dispute")
         document = arbiter_ruling(sealed, dispute, talk.now, currency="CHF")
         ruling = talk.say(Ruling, "hirer", dispute=dispute, ruling=document)
-        closing = talk.say(
-            Closing,
-            "hirer",
-            contract=_in_force(),
-            basis="ruling",
-            usage=(),
-            settlement=Settled(amount="20", currency=currency),
-            checkpoint=books.checkpoint,
-            cosignatures=(),
-        )
+        closing = talk.say(Closing, "hirer", **_books(_in_force(), "ruling", "20", currency))
         before = [*since_start("dispute"), as_json(ruling)]
         yield journal(name, says, before, as_json(closing), state="closing", **expected)
