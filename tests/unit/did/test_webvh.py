@@ -456,6 +456,21 @@ def test_new_witnesses_count_from_the_entry_after() -> None:
     history_of(log)
 
 
+def test_those_who_follow_do_not_witness_that_they_do() -> None:
+    """HIRE-WVH-07: whoever holds the update key alone could name witnesses of their own."""
+    log = new_log(witness=witness(WITNESSES[0], threshold=1))
+    log.witness(1, WITNESSES[0])
+    log.add(document_at(log.did, KEY_2), controller=CONTROLLER, witness=witness(WITNESSES[1], threshold=1))
+    log.witness(2, WITNESSES[1])
+    assert "expected 1 witnesses of 2-" in refused(log)
+    log.witness(2, WITNESSES[0])
+    history_of(log)
+    log.add(document_at(log.did, KEY_2), controller=CONTROLLER, now=THIRD)
+    assert "expected 1 witnesses of 3-" in refused(log)
+    log.witness(3, WITNESSES[1])
+    history_of(log)
+
+
 def test_what_does_not_count_as_a_witness() -> None:
     """HIRE-WVH-07: of another log, by others, twice by one, under another purpose, over something else."""
     log = new_log(witness=witness(*WITNESSES))
