@@ -12,7 +12,7 @@ from undersigned.encoding import Digest, digest_bytes, shift
 from undersigned.errors import ScopeError
 from undersigned.ledger import Ledger, Reservation, open_ledger
 from undersigned.runtime import Gate, Permit, Refusal
-from undersigned.scope import Action
+from undersigned.scope import Action, Grant, Limit, Scope, permits
 from undersigned.testing import HandClock
 
 CONTRACT = digest_bytes(b"the contract")
@@ -51,6 +51,37 @@ async def test_sc_56_what_is_outside_is_refused_and_recorded(tmp_path: Path, clo
     await admit(gate)
     assert len(kept) == len(OUTSIDE)
     await ledger.close()
+
+
+async def test_a_refusal_that_is_repeated_is_recorded_less_and_less_often(tmp_path: Path, clock: HandClock) -> None:
+    """HIRE-GAT-02: after a minute, after two more and after four more, and each time how often it was given between."""
+    ledger = await open_ledger(f"sqlite://{tmp_path}/ledger.db")
+    kept: list[Refusal] = []
+
+    async def record(_: Digest, refusal: Refusal) -> None:
+        kept.append(refusal)
+
+    gate, begun = Gate(ledger, clock, record=record), clock.now()
+    for seconds in (0, 30, 59, 60, 120, 179, 180, 419, 420):
+        clock.set(shift(begun, seconds))
+        with refuses(ScopeError, "scope_exceeded"):
+            await admit(gate, OUTSIDE["another verb"])
+    found = [(one.at, one.repeated) for one in kept]
+    assert found == [(shift(begun, after), count) for after, count in ((0, 0), (60, 2), (180, 2), (420, 1))]
+    await ledger.close()
+
+
+def test_what_was_really_used_counts_for_each_limit_of_its_unit() -> None:
+    """HIRE-SCO-08: of a period as of all; a unit that is left out is taken as it was reserved."""
+    limits = (Limit("EUR", "10"), Limit("EUR", "5", "PT1M"), Limit("count", "9"))
+    scope = Scope(grants=(Grant("buy", "order:place", "https://acme.example/", limits=limits),))
+    asked = Action("order:place", "https://acme.example/", {"EUR": "3"})
+    permit = Permit("one", permits(scope, {}, asked, "2026-11-25T12:30:00Z"))
+    assert dict(permit.used({"EUR": "2"}).amounts) == {
+        "buy/EUR": "2",
+        "buy/EUR.PT1M@2026-11-25T12:30:00Z": "2",
+        "buy/count": "1",
+    }
 
 
 async def refused(ledger: Ledger, clock: HandClock) -> str:
