@@ -49,6 +49,8 @@ async def test_sc_56_what_is_outside_is_refused_and_recorded(tmp_path: Path, clo
     assert [one.action for one in kept] == list(OUTSIDE.values())
     assert await ledger.usage(CONTRACT) == {}
     await admit(gate)
+    (booked,) = await ledger.open_reservations(CONTRACT)
+    assert (booked.at, booked.until, await ledger.last_at()) == (clock.now(), DEADLINES.until, clock.now())
     assert len(kept) == len(OUTSIDE)
     await ledger.close()
 

@@ -110,6 +110,7 @@ def test_every_changed_byte_of_a_note_is_noticed() -> None:
         NOTE.replace("— ", "- "),
         NOTE.replace("— ", "—"),
         NOTE + "— x AAAA\n",
+        NOTE + "— x AAAAAA==\n",
         NOTE + "— x AAAAAA= extra\n",
         NOTE + "— a+b AAAAAAAAAAA=\n",
         NOTE + "— did:web:x AAAAAAAAAAB=\n",
