@@ -16,6 +16,8 @@ const CLOSING = 5000;
 const WAITING = 64;
 /** Messages of one connection that are at work; those after them stay with the other side. */
 const AT_WORK = 32;
+/** Bytes that the other side may leave unread: more than all that is sent again at once. What was said in vain is said on the next connection. */
+const UNREAD = 16 * 1024 * 1024;
 const NONCE = /^u[A-Za-z0-9_-]{43}$/;
 const MEMBERS = { dialer: '@context,nonce,part,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,recipient,sender,subprotocol,type,version,versions' };
 
@@ -61,7 +63,10 @@ export class Link {
   }
 
   /** @param {string} text */
-  send(text) { if (this.open) this.socket.send(text); }
+  send(text) {
+    if (!this.open) return;
+    if (this.socket.bufferedAmount > UNREAD) this.socket.terminate(); else this.socket.send(text);
+  }
 
   /** @param {number} code @param {string} [reason] */
   close(code, reason = '') { this.socket.close(code, reason); }

@@ -78,3 +78,11 @@ for (const [type, member, most] of /** @type {const} */ ([
 test('a text in a wider encoding is none in UTF-8', () => {
   for (const encoding of /** @type {const} */ (['utf16le', 'utf8'])) assert.throws(() => readJson(Buffer.from('{"a":1}\0', encoding)), { code: 'bad_unicode' });
 });
+
+test('who reads no answers is hung up on, before they fill the memory', () => {
+  /** @type {string[]} */ const did = [];
+  const socket = /** @type {any} */ ({ readyState: 1, bufferedAmount: 0, on: () => {}, send: () => did.push('sent'), terminate: () => did.push('ended') });
+  const link = new Link(socket, 'did:web:other.example', []);
+  for (const bytes of [0, 16 * 1024 * 1024, 16 * 1024 * 1024 + 1]) { socket.bufferedAmount = bytes; link.send('{}'); }
+  assert.deepEqual(did, ['sent', 'sent', 'ended']);
+});
