@@ -71,6 +71,12 @@ def _sealed() -> str:
     return as_json(conversation()["start"])["contract"]
 
 
+def _asks(talk: Talk, about: str | None = None, claim: str = "More is owed.") -> dict[str, Any]:
+    """The members of a Dispute about the contract, or something else, that is made now."""
+    said = {"contract": _sealed(), "about": about or _sealed(), "claim": claim, "evidence": ()}
+    return {**said, "ruling_by": shift(talk.now, 2 * 86_400)}
+
+
 def _books(contract: str, basis: str, amount: str = "0", currency: str = "EUR") -> dict[str, Any]:
     """The members of a Closing; its checkpoint is that of the hirer's in the example."""
     checkpoint = as_json(conversation()["closing-hirer"])["checkpoint"]
@@ -487,15 +493,7 @@ def _disputes() -> Iterator[Vector]:
     """Disputes and rulings."""
     sealed, said = _sealed(), conversation()
     talk = talk_after("start")
-    nobody = talk.say(
-        Dispute,
-        "provider",
-        contract=sealed,
-        about=sealed,
-        claim="More is owed.",
-        evidence=(),
-        ruling_by=shift(talk.now, 2 * 86_400),
-    )
+    nobody = talk.say(Dispute, "provider", **_asks(talk))
     yield _refused(
         "dispute-without-an-arbiter",
         "the terms name nobody who could rule",
@@ -735,12 +733,11 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
     put = conversation()["offer-amendment"].digest
     back = talk.say(Withdraw, "hirer", offer=put, reason="changed")
     talk.moves["hirer"].pop()
-    asks = {"contract": _sealed(), "about": end.digest, "claim": "More is owed.", "evidence": ()}
     yield _refused(
         "dispute-after-the-books-crossing",
         "a Dispute by who knows that both have closed their books, which crossed a Withdraw",
         [*before, *map(as_json, (closing, last, back))],
-        talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
+        talk.say(Dispute, "provider", **_asks(talk, end.digest)),
         "wrong_state",
         "closed",
     )
@@ -782,12 +779,11 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         basis="ruling",
     )
     talk = talk_since("dispute")
-    asks = {"contract": sealed, "about": sealed, "claim": "More is owed.", "evidence": ()}
     yield _refused(
         "dispute-again",
         "another Dispute by who made one, which crossed the end of that",
         after,
-        talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400)),
+        talk.say(Dispute, "provider", **_asks(talk)),
         "wrong_state",
         "closing",
     )
@@ -826,8 +822,7 @@ def _disputed_after_an_end() -> tuple[Talk, list[dict[str, Any]]]:
     """The contract is terminated, and that is disputed."""
     talk, sealed = talk_since("seal-amendment"), _sealed()
     ended = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
-    asks = {"contract": sealed, "about": ended.digest, "claim": "No key is.", "evidence": ()}
-    dispute = talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400))
+    dispute = talk.say(Dispute, "provider", **_asks(talk, ended.digest, "No key is."))
     return talk, [*since_start("seal-amendment"), as_json(ended), as_json(dispute)]
 
 
@@ -885,8 +880,7 @@ def _ended_in_a_dispute() -> Iterator[Vector]:
             else made(talk, "hirer", sealed, _in_force())
         )
         said, sealing = _accepted_change(talk, document)
-        asks = {"contract": sealed, "about": sealed, "claim": "More is owed.", "evidence": ()}
-        dispute = talk.say(Dispute, "provider", **asks, ruling_by=shift(talk.now, 2 * 86_400))
+        dispute = talk.say(Dispute, "provider", **_asks(talk))
         before = [*since_start("seal-amendment"), *map(as_json, said), as_json(dispute)]
         ended = talk.say(Withdraw, "hirer", reason="ended", offer=sealing["offer"])
         yield journal(name, says, before, as_json(ended), state="disputed", **expected)
