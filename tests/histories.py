@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from parties import Party
@@ -16,9 +15,6 @@ from undersigned.proof import attach, make_proof, prepare, proof_config
 FIRST = "2026-11-01T00:00:00Z"
 SECOND = "2026-11-10T00:00:00Z"
 THIRD = "2026-11-20T00:00:00Z"
-
-Spoil = Callable[[JsonObject], object]
-"""Changes an entry before it gets its hash and proof."""
 
 
 def signed(entry: JsonObject, party: Party) -> JsonObject:

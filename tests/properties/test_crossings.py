@@ -115,7 +115,6 @@ class Explorer:
         for party in self.playbook.parties.values():
             party.stored = self.stored  # whatever was signed anywhere, as each view has what was offered in it
         self.first = World(views[0], views[1], (), (), (0, 0))
-        self.visited = 0
         self.quiet = 0
 
     def run(self) -> None:
@@ -123,7 +122,6 @@ class Explorer:
         seen, todo = {self.first}, deque([self.first])
         while todo:
             world = todo.popleft()
-            self.visited += 1
             if not world.to_hirer and not world.to_provider:
                 self.quiet += 1
                 agree(world)

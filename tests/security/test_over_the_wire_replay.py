@@ -41,13 +41,6 @@ def made(hiring: Hiring, move: Say, **members: Any) -> bytes:
     return hiring.who.sign(message, hiring.party.now).raw
 
 
-def same_place(hiring: Hiring, move: Say, **members: Any) -> bytes:
-    """Another move in the place of the last one."""
-    sent = hiring.party.engagement.sent
-    previous = sent[-2] if len(sent) > 1 else None
-    return made(hiring, move, sequence=len(sent), previous=previous, **members)
-
-
 # --- SC-37 ----------------------------------------------------------------------------------------------------------
 
 

@@ -153,14 +153,6 @@ async def test_sc_60_who_is_not_revoked_is_hired(tmp_path: Path) -> None:
 # --- SC-61
 
 
-class Failing:
-    """A world in which Globex's membership points to a status host that can be made to fail."""
-
-    def __init__(self, world: World, host: StatusHost) -> None:
-        self.world = world
-        self.host = host
-
-
 def _down(host: StatusHost) -> None:
     asyncio.ensure_future(host.down())  # noqa: RUF006 - it only closes sockets, and the world outlives it
 
