@@ -7,13 +7,14 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from backends.moves import AT, OWN, PEER, engagement, move, summary
+from backends.moves import AT, OWN, PEER, engagement, move, reservation, summary
 from support import refuses
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
@@ -80,6 +81,11 @@ async def test_nobody_else_may_read_the_files(ledger: SqliteLedger, path: Path) 
     await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
     for name in (path.name, *(path.name + end for end in ("-wal", ".lock", ".head", ".spare"))):
         assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600, name
+
+
+async def test_nobody_else_may_look_into_the_folder_that_is_made_for_it(tmp_path: Path) -> None:
+    await (await open_ledger(f"sqlite://{tmp_path}/made/ledger.db")).close()
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
 
 
 async def test_both_pragmas_are_in_force(ledger: SqliteLedger, path: Path) -> None:
@@ -246,6 +252,29 @@ async def test_a_log_that_begins_anew_may_be_smaller(ledger: SqliteLedger) -> No
     await ledger.commit(replace(move(NAME, 1), rows=(row,), outbox=(), position=(0, 1), summary=summary(NAME, (0, 1))))
     await ledger.update_seen(PEER, lambda seen: decided(seen, AT, anew=True, reason="it was lost"))
     assert (await ledger.check()).ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM usage",
+        "DELETE FROM reservation",
+        "UPDATE usage SET held = '1'",
+        "UPDATE usage SET used = '1'",
+        "INSERT INTO usage VALUES ('another', 'read/EUR', '1', '0')",
+    ],
+)
+async def test_a_sum_that_is_not_of_its_reservations_is_a_defect(change: str, path: Path) -> None:
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.reserve(reservation("one", "3", "10"))
+    assert (await ledger.check()).ok
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(change)
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    report = await reader.check()
+    await reader.close()
+    assert [(one.code, one.where[:6]) for one in report.defects] == [("store_corrupt", "limit ")]
 
 
 def signed(name: str, place: int, method: str) -> Row:

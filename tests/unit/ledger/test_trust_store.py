@@ -15,6 +15,7 @@ from contextlib import closing
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import pytest
@@ -45,6 +46,12 @@ def store(tmp_path: Path) -> Iterator[TrustStore]:
 
 def score(store: TrustStore, of: str = "t") -> str:
     return store.ask(reputation(did(of), "sbom", view("r"))).score
+
+
+def test_nobody_else_may_read_what_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "trust.db"
+    with TrustStore(file):
+        assert [S_IMODE(one.stat().st_mode) for one in (file.parent, file)] == [0o700, 0o600]
 
 
 def test_edges_are_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
