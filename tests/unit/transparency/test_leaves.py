@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +10,18 @@ import pytest
 
 from undersigned.encoding import JsonValue, canonicalize, digest_from_hex
 from undersigned.errors import LogProofError
-from undersigned.transparency import InclusionProof, contract_leaf, leaf_digest, leaf_hash, node_hash, read_inclusion
+from undersigned.transparency import (
+    InclusionProof,
+    contract_leaf,
+    decision_leaf,
+    decision_salt,
+    leaf_digest,
+    leaf_hash,
+    move_leaf,
+    node_hash,
+    read_inclusion,
+    refusal_leaf,
+)
 
 CONTRACT: dict[str, Any] = {
     "id": "urn:x",
@@ -23,6 +35,15 @@ def test_a_leaf_is_a_label_and_a_hash() -> None:
     leaf = contract_leaf(CONTRACT)
     assert leaf == b"hire/v1 contract\n" + sha256(canonicalize(CONTRACT)).digest()
     assert leaf_digest(leaf) == digest_from_hex(sha256(b"\x00" + leaf).hexdigest())
+
+
+def test_each_kind_of_leaf_has_a_label_of_its_own_and_a_decision_a_salt() -> None:
+    """HIRE-LOG-01."""
+    salt = decision_salt(b"a decision", b"the secret")
+    assert salt == hmac.digest(b"the secret", b"a decision", "sha256")[:16]
+    assert decision_leaf(b"a decision", salt) == b"hire/v1 decision\n" + sha256(salt + b"a decision").digest()
+    assert move_leaf(b"a move") == b"hire/v1 move\n" + sha256(b"a move").digest()
+    assert refusal_leaf(b"a refusal") == b"hire/v1 refusal\n" + sha256(b"a refusal").digest()
 
 
 @pytest.mark.parametrize("path", ["terms", "first proof", "second proof", "order"])
