@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -272,6 +273,16 @@ def test_what_stands_in_its_way_is_told_in_a_line(words: tuple[str, ...], says: 
     command = [node(), str(PEER / "bin" / "peer.js"), *(word.format(there=there) for word in words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", says.format(there=there))
+
+
+def test_a_port_that_another_program_has_is_told_in_a_line(tmp_path: Path) -> None:
+    js = Js(tmp_path / "js")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [node(), str(PEER / "bin" / "peer.js"), "serve", str(js.folder), "--local", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    told = f"peer.js: listen EADDRINUSE: address already in use 127.0.0.1:{port}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
 async def test_it_is_owed_each_thing_that_ours_delivers(tmp_path: Path) -> None:

@@ -197,7 +197,9 @@ export class Peer {
         accept(ws, this.self).catch(async (error) => { await gone; throw error; }).finally(() => { this.unproved -= 1; }).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
       });
     });
-    await new Promise((resolve) => { this.server?.listen(this.port, this.local ? '127.0.0.1' : undefined, () => resolve(undefined)); });
+    await new Promise((resolve, reject) => {
+      this.server?.once('error', reject).listen(this.port, this.local ? '127.0.0.1' : undefined, () => resolve(undefined));
+    });
     this.port = /** @type {any} */ (this.server.address()).port;
     this.origin ||= `http://localhost:${this.port}`;
     this.timer = setInterval(() => this.#tick(), TICK);
