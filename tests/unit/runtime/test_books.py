@@ -46,7 +46,7 @@ def books(world: World, node: Node, **members: Any) -> Say:
     return closing(checkpoint="u" + base64url_encode(note.encode()), checkpoint_at=world.clock.now(), **members)
 
 
-def told(world: World, node: Node, ours: Conversation) -> tuple[Differs, ...]:
+def told(node: Node, ours: Conversation) -> tuple[Differs, ...]:
     return books_differ(dict(facts(node, ours.id)))
 
 
@@ -55,7 +55,7 @@ def test_books_that_agree_are_not_told_of(open_world: Open) -> None:
     ours = world.begin(world.order())
     world.until("closed", ours.id)
     for node in world.nodes:
-        assert told(world, node, ours) == ()
+        assert told(node, ours) == ()
         assert [event for event in node.events if event.type == "books"] == []
 
 
@@ -65,7 +65,7 @@ def test_other_books_are_told_as_they_come(open_world: Open) -> None:
     lie = books(world, world.provider, settlement=Settled(amount="400", currency="EUR"), delivery=None, usage=())
     with capture_logs() as logged:
         lies(world, world.hirer, ours.id, lie)
-    found = {one.what: one for one in told(world, world.hirer, ours)}
+    found = {one.what: one for one in told(world.hirer, ours)}
     assert found.keys() == {"owed", "delivery", COUNT}
     assert found["owed"] == Differs("owed", "4 EUR", "400 EUR")
     assert found["delivery"].theirs == "none"
@@ -75,7 +75,7 @@ def test_other_books_are_told_as_they_come(open_world: Open) -> None:
     (warned,) = (one for one in logged if one["event"] == "the books of the other side differ")
     assert "owed: 400 EUR by the other side, 4 EUR by ours" in warned["error"]
     again = world.restart(world.hirer)
-    assert {one.what for one in told(world, again, ours)} == found.keys()
+    assert {one.what for one in told(again, ours)} == found.keys()
 
 
 def test_books_are_held_against_what_we_signed(open_world: Open) -> None:
@@ -89,14 +89,14 @@ def test_books_are_held_against_what_we_signed(open_world: Open) -> None:
     delivery = contract_of(ours.engagement).delivery
     same = books(world, world.provider, settlement=settled(ours), usage=usage, delivery=delivery)
     lies(world, world.hirer, ours.id, same)
-    assert told(world, world.hirer, ours) == ()
+    assert told(world.hirer, ours) == ()
 
 
 def test_a_provider_may_use_what_no_gate_of_the_hirers_sees(open_world: Open) -> None:
     world, ours = reviewed(open_world)
     usage = (Usage(clause="read-1", unit="count", amount="9"), Usage(clause="own", unit="tokens", amount="7"))
     lies(world, world.hirer, ours.id, books(world, world.provider, settlement=settled(ours), usage=usage))
-    assert told(world, world.hirer, ours) == ()
+    assert told(world.hirer, ours) == ()
 
 
 def test_a_provider_hears_of_a_hirer_that_counts_more_and_owes_less(open_world: Open) -> None:
@@ -107,7 +107,7 @@ def test_a_provider_hears_of_a_hirer_that_counts_more_and_owes_less(open_world: 
     usage = (Usage(clause="read-1", unit="count", amount="9"), Usage(clause="\u202eeno", unit="count", amount="1"))
     lie = books(world, world.hirer, settlement=Settled(amount="0", currency="EUR"), usage=usage)
     lies(world, world.provider, ours.id, lie)
-    found = told(world, world.provider, ours)
+    found = told(world.provider, ours)
     assert [one.what for one in found] == ["owed", COUNT, "usage of '\\u202eeno' in 'count'"]
     assert (found[0].ours, found[0].theirs) == ("4 EUR", "0 EUR")
 
@@ -174,7 +174,7 @@ def test_a_delivery_that_crossed_a_termination_makes_no_books_differ(open_world:
     said = [one.message for one in messages(world.hirer, id) if isinstance(one.message, Closing)]
     assert {one.role: one.delivery is None for one in said} == {"hirer": True, "provider": False}
     for node in world.nodes:
-        assert told(world, node, ours) == ()
+        assert told(node, ours) == ()
 
 
 def test_a_delivery_that_one_side_alone_tells_of_makes_them_differ_whatever_ended_the_contract(
@@ -192,4 +192,4 @@ def test_a_delivery_that_one_side_alone_tells_of_makes_them_differ_whatever_ende
     world.tell(accepted.raw, provider.did, hirer)
     invented, three = digest_bytes(b"a delivery"), Settled(amount=price.amount, currency=price.currency)
     lies(world, hirer, ours.id, books(world, provider, settlement=three, delivery=invented))
-    assert told(world, hirer, ours) == (Differs("delivery", "none", invented),)
+    assert told(hirer, ours) == (Differs("delivery", "none", invented),)

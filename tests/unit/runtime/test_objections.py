@@ -77,7 +77,7 @@ def reviewed_by_nobody(open_world: Open, *, arbiter: bool, method: str = "none")
     return unreviewed(open_world, named if arbiter else None, method=method, review="PT30M", close="PT2H")
 
 
-def closed(world: World, node: Node, engagement: EngagementId) -> list[Closing]:
+def closed(node: Node, engagement: EngagementId) -> list[Closing]:
     role = folded(node, engagement).role
     return [m.message for m in messages(node, engagement) if isinstance(m.message, Closing) and m.message.role == role]
 
@@ -91,7 +91,7 @@ def test_a_review_that_is_cut_short_is_objected_to(open_world: Open) -> None:
     assert (wrong.type, wrong.what) == ("Closing", "review")
     noted = [event for event in world.hirer.events if (event.kind, event.type) == ("noted", "early")]
     assert len(noted) == 1
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert ours_.objection == wrong.explain()
     assert (ours_.basis, ours_.settlement.amount) == ("silence", ours.offered().terms.price.amount)
     pack = world.run(export_pack(world.hirer.ledger, world.hirer.artifacts, world.hirer.did, ours.id), 5)
@@ -130,7 +130,7 @@ def test_a_silence_that_was_none_is_told(open_world: Open) -> None:
     (wrong,) = came_early(dict(facts(world.hirer, ours.id)))
     assert (wrong.type, wrong.what, wrong.allowed) == ("Closing", "unheard", reviewed)
     assert wrong.explain().endswith(f"our review was made {reviewed}, in time")
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert (ours_.basis, ours_.settlement.amount) == ("review", "0")
     assert came_early(dict(facts(world.provider, ours.id))) == ()
     pack = world.run(export_pack(world.hirer.ledger, world.hirer.artifacts, world.hirer.did, ours.id), 5)
@@ -144,9 +144,9 @@ def test_books_wait_while_the_arbiter_can_be_asked(open_world: Open) -> None:
     until = held_until(ours.facts, ours.engagement)
     assert until == shift(ours.engagement.since or "", 2 * 3600 - 60)
     world.settle(3600)
-    assert (ours.engagement.state, closed(world, world.hirer, ours.id)) == ("closing", [])
+    assert (ours.engagement.state, closed(world.hirer, ours.id)) == ("closing", [])
     world.settle(3600)
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert "by our record not before" in (ours_.objection or "")
 
 
@@ -158,7 +158,7 @@ def test_books_wait_no_longer_than_for_the_owners_word(open_world: Open) -> None
     world.run(world.hirer.settlements.confirm(ours, Paid(paid=True, reference="transfer 7")), 1)
     assert held_until(ours.facts, ours.engagement) is None
     world.settle(5)
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert ours_.settlement.reference == "transfer 7"
     assert "by our record not before" in (ours_.objection or "")
 
@@ -175,7 +175,7 @@ def test_who_waits_may_dispute_it(open_world: Open) -> None:
     given = ARBITER.rule(contract.digest, contract.disputes[0].digest, world.clock.now(), amount="1")
     world.run(world.hirer.changes.rule(ours, given), 1)
     world.settle(5)
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert (ours_.basis, ours_.settlement.amount, ours_.objection) == ("ruling", "1", None)
 
 
@@ -194,7 +194,7 @@ def test_nothing_is_paid_by_a_program_for_what_is_objected_to(open_world: Open) 
     lies(world, world.hirer, ours.id, books(world, world.provider))
     assert [name for name, _ in facts(world.hirer, ours.id)].count("due") == 1
     world.settle(2 * 3600)
-    (ours_,) = closed(world, world.hirer, ours.id)
+    (ours_,) = closed(world.hirer, ours.id)
     assert asked == []
     assert (ours_.objection or "").endswith("; nobody said whether it was paid")
 
@@ -204,7 +204,7 @@ def test_a_contract_that_is_ended_too_soon_is_objected_to(open_world: Open) -> N
     world, ours = working(open_world)
     provider = world.provider
     lies(world, provider, ours.id, terminate("deadline"))
-    (books_,) = closed(world, provider, ours.id)
+    (books_,) = closed(provider, ours.id)
     assert (books_.basis, books_.settlement.amount) == ("terminate", "0")
     assert (books_.objection or "").startswith("Terminate (deadline) came ")
 
@@ -224,14 +224,14 @@ def test_a_dispute_that_is_ended_at_once_leaves_time_for_the_ruling(open_world: 
     assert until is not None
     assert until >= shift(now, 24 * 3600)
     world.settle(12 * 3600)
-    assert closed(world, node, ours.id) == []
+    assert closed(node, ours.id) == []
     disputed = last(node, ours.id, Dispute)
     contract = view.engagement.contract
     assert contract is not None
     given = ARBITER.rule(disputed.contract, contract.disputes[0].digest, world.clock.now(), amount="2")
     world.run(node.changes.rule(view, given), 1)
     world.settle(5)
-    (books_,) = closed(world, node, ours.id)
+    (books_,) = closed(node, ours.id)
     assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "2", None)
 
 
@@ -261,11 +261,11 @@ def rejected(
 def test_whose_work_was_rejected_may_put_it_before_the_arbiter(open_world: Open, again: bool) -> None:
     """Its books wait for that, and both rest on the ruling."""
     world, ours, _ = rejected(open_world)
-    assert [one.settlement.amount for one in closed(world, world.hirer, ours.id)] == ["0"]
+    assert [one.settlement.amount for one in closed(world.hirer, ours.id)] == ["0"]
     provider = world.restart(world.provider) if again else world.provider
     world.settle(600)
     view = provider.the()
-    assert (view.engagement.state, closed(world, provider, ours.id)) == ("closing", [])
+    assert (view.engagement.state, closed(provider, ours.id)) == ("closing", [])
     assert held_until(view.facts, view.engagement) == shift(view.engagement.since or "", 2 * 3600 - 60)
     world.run(provider.changes.dispute(view, "Nothing is missing."), 1)
     contract = view.engagement.contract
@@ -275,7 +275,7 @@ def test_whose_work_was_rejected_may_put_it_before_the_arbiter(open_world: Open,
     world.run(provider.changes.rule(view, given), 1)
     world.settle(5)
     for node in (world.hirer, provider):
-        books_ = closed(world, node, ours.id)[-1]
+        books_ = closed(node, ours.id)[-1]
         assert (books_.basis, books_.settlement.amount, books_.objection) == ("ruling", "3", None)
         pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id), 5)
         assert verify_pack(pack, now=world.clock.now()).early == ()
@@ -285,9 +285,9 @@ def test_who_lets_a_rejection_be_closes_in_time(open_world: Open) -> None:
     """Shortly before its books may wait no longer, and without a word against it."""
     world, ours, _ = rejected(open_world)
     world.settle(2 * 3600 - 120)
-    assert closed(world, world.provider, ours.id) == []
+    assert closed(world.provider, ours.id) == []
     world.settle(120)
-    (books_,) = closed(world, world.provider, ours.id)
+    (books_,) = closed(world.provider, ours.id)
     assert (books_.basis, books_.settlement.amount, books_.objection) == ("review", "0", None)
     assert ours.engagement.state == "closed"
 
@@ -301,7 +301,7 @@ def test_without_an_arbiter_a_rejection_is_closed_at_once(open_world: Open) -> N
 def test_without_an_arbiter_who_hired_waits_for_the_books_of_the_other_side(open_world: Open) -> None:
     """They are owed at once, and nobody has to think of anything."""
     world, ours, waits = rejected(open_world, arbiter=False, heard=False)
-    assert closed(world, world.hirer, ours.id) != []
+    assert closed(world.hirer, ours.id) != []
     assert not waits.done()
     world.reconnect()
     world.settle(5)

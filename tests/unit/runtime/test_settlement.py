@@ -57,7 +57,7 @@ def say(world: World, node: Node, **word: object) -> None:
     world.settle(2)
 
 
-def books(world: World, node: Node, engagement: str) -> dict[str, Closing]:
+def books(node: Node, engagement: str) -> dict[str, Closing]:
     return {m.message.role: m.message for m in messages(node, engagement) if isinstance(m.message, Closing)}
 
 
@@ -65,18 +65,18 @@ def test_both_owners_confirm_and_both_sides_hold_it_signed(open_world: Open) -> 
     """HIRE-PAY-01: what is due comes with its evidence; the provider confirms the payment that the hirer named."""
     world = waiting(open_world)
     id = world.hirer.the().id
-    assert books(world, world.hirer, id) == {}
+    assert books(world.hirer, id) == {}
     (due,) = [json.loads(value) for name, value in facts(world.hirer, id) if name == "due"]
     contract = folded(world.hirer, id).contract
     assert contract is not None
     assert (due["amount"], due["currency"], due["role"]) == ("4", "EUR", "hirer")
     assert due["evidence"] == [contract.digest, contract.delivery, contract.endings[0].move]
     say(world, world.hirer, paid=True, reference="SEPA 4711")
-    assert books(world, world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
     say(world, world.provider, paid=True)
     for node in world.nodes:
         assert folded(node, id).state == "closed"
-        for closing in books(world, node, id).values():
+        for closing in books(node, id).values():
             assert (closing.settlement.reference, closing.objection) == ("SEPA 4711", None)
 
 
@@ -86,10 +86,10 @@ def test_what_was_not_paid_is_objected_to_and_the_hirer_reads_it(open_world: Ope
     id = world.hirer.the().id
     say(world, world.hirer, paid=True, reference="SEPA 4711")
     say(world, world.provider, paid=False, note="nothing came in")
-    held = books(world, world.hirer, id)
+    held = books(world.hirer, id)
     assert held["hirer"].settlement.reference == "SEPA 4711"
     assert (held["provider"].settlement.reference, held["provider"].objection) == (None, "nothing came in")
-    assert books(world, world.provider, id) == held
+    assert books(world.provider, id) == held
 
 
 def test_a_payment_without_a_name_is_said_to_be_made(open_world: Open) -> None:
@@ -99,8 +99,8 @@ def test_a_payment_without_a_name_is_said_to_be_made(open_world: Open) -> None:
     with pytest.raises(FormatError, match="says why"):
         world.run(world.hirer.changes.settle(world.hirer.the(), paid=False), 2)
     say(world, world.hirer, paid=True)
-    assert books(world, world.provider, id)["hirer"].settlement.reference == "paid"
-    assert books(world, world.provider, id)["hirer"].objection is None
+    assert books(world.provider, id)["hirer"].settlement.reference == "paid"
+    assert books(world.provider, id)["hirer"].objection is None
 
 
 def test_of_two_words_at_once_one_is_noted(open_world: Open) -> None:
@@ -137,13 +137,13 @@ def test_a_word_survives_a_crash_and_is_said_once(open_world: Open, when: str) -
     world.reconnect()
     world.settle(2)
     if when == "before":
-        assert "hirer" not in books(world, world.hirer, id)
+        assert "hirer" not in books(world.hirer, id)
         say(world, world.hirer, paid=True, reference="SEPA 4711")
     else:
         with pytest.raises(LocalProtocolError):
             world.run(world.hirer.changes.settle(world.hirer.the(), paid=False), 2)
-    assert books(world, world.hirer, id)["hirer"].settlement.reference == "SEPA 4711"
-    assert books(world, world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world.hirer, id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
 
 
 def test_without_a_word_the_books_are_closed_in_time(open_world: Open) -> None:
@@ -151,7 +151,7 @@ def test_without_a_word_the_books_are_closed_in_time(open_world: Open) -> None:
     world = waiting(open_world)
     id = world.hirer.the().id
     world.settle(3600)
-    held = books(world, world.hirer, id)
+    held = books(world.hirer, id)
     assert {role: one.objection for role, one in held.items()} == dict.fromkeys(
         ("hirer", "provider"), "nobody said whether it was paid"
     )
@@ -185,16 +185,16 @@ def test_a_word_is_about_the_amount_that_was_due(open_world: Open, amount: str) 
     world, ours = arbitrated(open_world)
     world.run(world.provider.changes.dispute(world.provider.the(), "It is worth more."), 1)
     say(world, world.hirer, paid=True, reference="SEPA 4711")
-    assert books(world, world.hirer, ours.id) == {}
+    assert books(world.hirer, ours.id) == {}
     ruled(world, ours, amount)
     if amount == "6":
-        assert "hirer" not in books(world, world.hirer, ours.id)
+        assert "hirer" not in books(world.hirer, ours.id)
         assert [json.loads(value)["amount"] for name, value in facts(world.hirer, ours.id) if name == "due"] == [
             "4",
             "6",
         ]
         say(world, world.hirer, paid=True, reference="SEPA 4712")
-    settled = books(world, world.hirer, ours.id)["hirer"].settlement
+    settled = books(world.hirer, ours.id)["hirer"].settlement
     assert (settled.amount, settled.reference) == (amount, "SEPA 4712" if amount == "6" else "SEPA 4711")
 
 
@@ -217,7 +217,7 @@ def test_of_two_rulings_that_crossed_both_are_asked_about_what_counts(open_world
         assert asked[-1] == counts
         say(world, node, paid=True, reference="SEPA 4711")
     for node in world.nodes:
-        settled = {role: one.settlement for role, one in books(world, node, ours.id).items()}
+        settled = {role: one.settlement for role, one in books(node, ours.id).items()}
         assert {(one.amount, one.reference) for one in settled.values()} == {(counts, "SEPA 4711")}
         assert len(settled) == 2
 
@@ -227,7 +227,7 @@ def test_where_nothing_is_due_nobody_is_asked(open_world: Open) -> None:
     world, ours = arbitrated(open_world)
     world.run(world.hirer.changes.dispute(ours, "It is worth nothing."), 1)
     ruled(world, ours, "0")
-    held = books(world, world.hirer, ours.id)
+    held = books(world.hirer, ours.id)
     assert {role: (one.settlement.reference, one.objection) for role, one in held.items()} == dict.fromkeys(
         ("hirer", "provider"), (None, None)
     )
@@ -253,9 +253,9 @@ def test_nobody_is_late_with_a_word_while_the_arbiter_decides(open_world: Open) 
     world.settle(5 * 3600)
     assert "paid" not in dict(facts(world.hirer, ours.id))
     ruled(world, ours, "4")
-    assert "hirer" not in books(world, world.hirer, ours.id)
+    assert "hirer" not in books(world.hirer, ours.id)
     say(world, world.hirer, paid=True, reference="SEPA 4711")
-    assert books(world, world.hirer, ours.id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world.hirer, ours.id)["hirer"].settlement.reference == "SEPA 4711"
 
 
 def test_a_method_of_ones_own_answers_at_once(open_world: Open) -> None:
@@ -307,7 +307,7 @@ def test_a_word_of_a_method_that_no_message_holds_is_none(open_world: Open, word
         say(world, world.hirer, paid=word.paid, reference=word.reference, note=word.note)
     say(world, world.hirer, paid=True, reference="SEPA 4711")
     world.settle(3600)
-    held = books(world, world.hirer, ours.id)
+    held = books(world.hirer, ours.id)
     assert held["hirer"].settlement.reference == "SEPA 4711"
     assert held["provider"].objection == "nobody said whether it was paid"
 
@@ -340,7 +340,7 @@ def test_a_method_that_raises_is_asked_once_and_the_books_are_closed(open_world:
         world.settle(3600)
     assert sorted(due.role for due in asked) == ["hirer", "provider"]
     assert [one["event"] for one in logged if one["log_level"] == "error"] == ["no word about a payment"] * 2
-    held = books(world, world.hirer, ours.id)
+    held = books(world.hirer, ours.id)
     assert held["hirer"].settlement.reference == "SEPA 4711"
     assert held["provider"].objection == "nobody said whether it was paid"
 
@@ -371,9 +371,9 @@ def test_a_method_that_takes_its_time_holds_nothing_up(open_world: Open) -> None
     ours = world.begin(settlement=Settlement(method="bank"))
     world.until("closing", ours.id)
     say(world, world.hirer, paid=True, reference="SEPA 4711")
-    assert books(world, world.provider, ours.id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world.provider, ours.id)["hirer"].settlement.reference == "SEPA 4711"
     world.settle(3600)
-    assert books(world, world.hirer, ours.id)["provider"].objection == "nobody said whether it was paid"
+    assert books(world.hirer, ours.id)["provider"].objection == "nobody said whether it was paid"
     assert sorted(due.role for due in asked) == ["hirer", "provider"]
 
 
@@ -394,7 +394,7 @@ def test_a_word_about_what_is_not_due_any_more_is_not_said(open_world: Open) -> 
     assert "paid" not in dict(facts(world.hirer, ours.id))
     paid["6"].set()
     world.settle(2)
-    assert books(world, world.hirer, ours.id)["hirer"].settlement.reference == "for 6"
+    assert books(world.hirer, ours.id)["hirer"].settlement.reference == "for 6"
 
 
 def test_what_is_being_paid_is_not_paid_again(open_world: Open) -> None:
@@ -413,7 +413,7 @@ def test_what_is_being_paid_is_not_paid_again(open_world: Open) -> None:
     paid.set()
     world.settle(2)
     assert sorted(asked) == ["hirer", "provider"]
-    assert {one.settlement.reference for one in books(world, world.hirer, ours.id).values()} == {"4711"}
+    assert {one.settlement.reference for one in books(world.hirer, ours.id).values()} == {"4711"}
 
 
 def test_a_method_whose_check_fails_is_declined(open_world: Open) -> None:
