@@ -43,7 +43,7 @@ from undersigned.runtime import (
 from undersigned.runtime import issue_membership as vouch
 from undersigned.runtime.engagement.turn import entry_of
 from undersigned.runtime.execution.reviewers import criterion_ids
-from undersigned.runtime.fetching.other_side import Unasked
+from undersigned.runtime.fetching.other_side import NoListener
 from undersigned.testing import NOON, Actor, HandClock, Network, Parcel
 from undersigned.transport import Channel, memory_pair
 
@@ -275,7 +275,7 @@ async def summarise(job: Job) -> None:
     await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
 
 
-class Wire(Unasked):
+class Wire(NoListener):
     """Artifacts as they are fetched in a world."""
 
     def __init__(self, world: World) -> None:

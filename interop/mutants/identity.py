@@ -23,7 +23,7 @@ from undersigned.messages import codec
 from undersigned.proof import data_integrity, verify_proof
 from undersigned.runtime.fetching import fetcher as fetching
 from undersigned.runtime.negotiation import meeting
-from undersigned.transport import Budget, proving
+from undersigned.transport import FailureBudget, proving
 
 # ---------------------------------------------------------------------- DIDs and their documents
 
@@ -139,8 +139,8 @@ def _any_signature() -> None:
 
 @mutant("forgives whoever connected any number of failures", "HIRE-LIM-02", "connection-budget-of-failures")
 def _no_budget() -> None:
-    Budget.exhausted = lambda *_: False
-    Budget.count = lambda *_: False
+    FailureBudget.exhausted = lambda *_: False
+    FailureBudget.count = lambda *_: False
 
 
 # ---------------------------------------------------------------------- credentials

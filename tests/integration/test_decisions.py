@@ -30,8 +30,8 @@ from undersigned.errors import UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.protocol import Concede
 from undersigned.runtime import (
+    DecisionBasis,
     Home,
-    InForce,
     RecordedDecision,
     Replayed,
     Say,
@@ -94,7 +94,7 @@ async def decisions(home: Home) -> tuple[RecordedDecision, ...]:
         await ledger.close()
 
 
-async def replayed(home: Home, *, in_force: InForce | None = None) -> list[tuple[RecordedDecision, Replayed]]:
+async def replayed(home: Home, *, in_force: DecisionBasis | None = None) -> list[tuple[RecordedDecision, Replayed]]:
     """All decisions of a ledger, made again."""
     ledger = await opened(home)
     try:
@@ -116,12 +116,14 @@ async def restored(home: Home, one: RecordedDecision) -> Restored:
     return given
 
 
-def in_force(home: Home) -> InForce:
+def in_force(home: Home) -> DecisionBasis:
     """What the state folder says now."""
     again = Home(home.path)
     part = again.configuration.organisation
     own = (again.configuration.did, *([part.did] if part else []))
-    return InForce(policy=again.configuration.policy, anchors=load_anchors(again, "2026-01-01T00:00:00Z"), own=own)
+    return DecisionBasis(
+        policy=again.configuration.policy, anchors=load_anchors(again, "2026-01-01T00:00:00Z"), own=own
+    )
 
 
 def spoil(home: Home, sql: str, *values: object) -> int:

@@ -25,7 +25,7 @@ from support import refuses
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
-from undersigned.daemon.gate_desk import Heard
+from undersigned.daemon.gate_desk import AnswerToSign
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ScopeError, TransportError
 from undersigned.runtime.engagement.turn import Say
@@ -797,7 +797,7 @@ async def test_an_answer_that_cannot_be_signed_is_given_and_is_nobodys(world: Wo
 
 async def test_under_no_contract_of_ours_no_answer_is_signed(world: World) -> None:
     """HIRE-GTS-14: a gate may have it asked for; what the hirer signs is about its own hires."""
-    heard = Heard(
+    heard = AnswerToSign(
         contract=digest_bytes(b"another"),
         method="GET",
         url=f"{ORIGIN}{APP}",

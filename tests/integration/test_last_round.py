@@ -23,7 +23,7 @@ from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.evidence import read_archive
 from undersigned.ledger import Head, open_ledger
-from undersigned.runtime import Answer, Gatherer, Home, PrivateKey, SystemClock, create_home, issue_membership
+from undersigned.runtime import FetchAnswer, Gatherer, Home, PrivateKey, SystemClock, create_home, issue_membership
 from undersigned.runtime.log.witnesses import LAST_SECONDS, Witness, Witnesses
 from undersigned.transparency import (
     Verifier,
@@ -167,7 +167,7 @@ async def test_who_was_out_of_reach_is_not_waited_for_again(tmp_path: Path) -> N
         async with Peer.open(settings(acme, url, KEY)) as peer:
             exchange = peer.gatherer.exchange
 
-            async def counted(*words: Any, timeout_seconds: float, **more: Any) -> Answer:
+            async def counted(*words: Any, timeout_seconds: float, **more: Any) -> FetchAnswer:
                 waited.append(timeout_seconds)
                 return await exchange(*words, timeout_seconds=timeout_seconds, **more)
 

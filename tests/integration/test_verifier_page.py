@@ -39,8 +39,8 @@ from undersigned.did import DidDocument
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     MESSAGE_LIMITS,
+    JsonLimits,
     JsonObject,
-    Limits,
     canonicalize,
     decode_json,
     digest_bytes,
@@ -383,7 +383,7 @@ def test_both_read_json_alike(page: Tab) -> None:
         assert sum(one.startswith("=") for one in expected) > 500
 
 
-def read_json(text: bytes, limits: Limits) -> str:
+def read_json(text: bytes, limits: JsonLimits) -> str:
     try:
         return f"={canonicalize(decode_json(text, limits)).decode()}"
     except UndersignedError as error:

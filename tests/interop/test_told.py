@@ -16,16 +16,18 @@ from undersigned.interop.attacks import refused
 from undersigned.interop.failures import Failure, answered
 from undersigned.interop.scenario import Hear, Raw, Reach, Refused, Say, Step
 from undersigned.interop.scene import Scene
-from undersigned.runtime import Answer, Job
+from undersigned.runtime import FetchAnswer, Job
 from undersigned.testing import Actor
 from undersigned.transport import closed_by_peer
 
 
 def test_a_refused_request_is_told_with_what_it_says() -> None:
     """A code may stand in it, and the number of its bytes helps nobody."""
-    assert answered(Answer(403, {}, b'{"code": "scope_exceeded"}')) == '403 with 26 bytes: {"code": "scope_exceeded"}'
-    assert answered(Answer(200, {}, b"what was asked for")) == "200 with 18 bytes"
-    assert len(answered(Answer(500, {}, b"\xff" * 10_000))) < 250
+    assert (
+        answered(FetchAnswer(403, {}, b'{"code": "scope_exceeded"}')) == '403 with 26 bytes: {"code": "scope_exceeded"}'
+    )
+    assert answered(FetchAnswer(200, {}, b"what was asked for")) == "200 with 18 bytes"
+    assert len(answered(FetchAnswer(500, {}, b"\xff" * 10_000))) < 250
 
 
 @pytest.mark.parametrize(

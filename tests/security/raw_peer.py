@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse, Document
-from undersigned.daemon.edge import Edge
+from undersigned.daemon.edge import EdgeProtocol
 from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import Closed, VerificationError
@@ -156,7 +156,7 @@ async def unread(serving: Served, *, source: str = "127.0.0.1") -> Streams:
     return reader, writer
 
 
-def edge(serving: Served, writer: asyncio.StreamWriter) -> Edge:
+def edge(serving: Served, writer: asyncio.StreamWriter) -> EdgeProtocol:
     """Our side of a stranger's connection."""
     server, name = serving.listener._server, writer.get_extra_info("sockname")
     assert server is not None
@@ -165,7 +165,7 @@ def edge(serving: Served, writer: asyncio.StreamWriter) -> Edge:
         for one in server.connections
         if one.transport is not None and one.transport.get_extra_info("peername") == name
     ]
-    assert isinstance(found, Edge)
+    assert isinstance(found, EdgeProtocol)
     return found
 
 

@@ -25,7 +25,7 @@ from security.raw_peer import (
     status,
 )
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
-from undersigned.daemon.door import Door, Refused, Ticket
+from undersigned.daemon.door import Door, NotAdmitted, Ticket
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ProofError
@@ -238,7 +238,7 @@ def test_who_asks_again_on_a_connection_of_a_proxy_is_not_one_more() -> None:
     ticket.remote = "203.0.113.7"
     assert [door.moved(ticket), door.moved(ticket)] == [None, None]
     assert door.unproved == 1
-    assert door.enter("203.0.113.7") == Refused("overloaded", by_address=True)
+    assert door.enter("203.0.113.7") == NotAdmitted("overloaded", by_address=True)
 
 
 async def test_an_upgrade_behind_another_request_is_none_where_no_proxy_is() -> None:

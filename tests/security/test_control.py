@@ -17,7 +17,7 @@ from control_world import CREDENTIALS, ENTRY, Control, controlled, make_home
 from integration.hires import until
 from undersigned.daemon import Peer, near
 from undersigned.daemon import control as module
-from undersigned.daemon.control import Answer, ControlListener
+from undersigned.daemon.control import ControlAnswer, ControlListener
 from undersigned.encoding import JsonObject
 from undersigned.errors import CODES, ConfigurationError
 from undersigned.runtime import ControlPart, Home
@@ -264,7 +264,7 @@ async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     """HIRE-CTL-04: a body that does not arrive, and an answer that does not come."""
     monkeypatch.setattr(near, "LINGER_SECONDS", 0.0)
 
-    async def never(_: JsonObject) -> Answer:
+    async def never(_: JsonObject) -> ControlAnswer:
         await asyncio.Event().wait()
         raise AssertionError("it came")
 

@@ -14,7 +14,7 @@ from gate_world import ORIGIN, SCOPE, at_work, hire, serving
 from integration.hires import until
 from security.raw_peer import Streams
 from undersigned.daemon import Ask, GateProxy, RequestGate, gate_remote
-from undersigned.daemon.gate_desk import Signed
+from undersigned.daemon.gate_desk import RequestSigner
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
 from undersigned.daemon.near import NearListener
@@ -37,7 +37,7 @@ async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(
         asks = [
             Ask(
                 contract=world.contract,
-                signed=Signed(keyid=world.provider.identity.method, nonce=f"nonce-{number:020}"),
+                signed=RequestSigner(keyid=world.provider.identity.method, nonce=f"nonce-{number:020}"),
                 action="customer:read",
                 target=f"{ORIGIN}/customers/a",
             )

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from undersigned.encoding import FOREIGN_LIMITS, MESSAGE_LIMITS, Limits, decode_json, decode_json_canonical
+from undersigned.encoding import FOREIGN_LIMITS, MESSAGE_LIMITS, JsonLimits, decode_json, decode_json_canonical
 from undersigned.errors import FormatError
 
-WIDE = Limits(max_bytes=16 * 2**20, max_depth=16, max_members=256, max_items=4096, max_string=128 * 1024)
+WIDE = JsonLimits(max_bytes=16 * 2**20, max_depth=16, max_members=256, max_items=4096, max_string=128 * 1024)
 """A frame limit large enough that the other limits have to do the work."""
 
 
-def refused(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> str:
+def refused(raw: bytes, limits: JsonLimits = MESSAGE_LIMITS) -> str:
     with pytest.raises(FormatError) as caught:
         decode_json(raw, limits)
     assert len(str(caught.value)) < 500
@@ -36,7 +36,7 @@ def refused(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> str:
         b'{"a":1,"a":1,"a":1}',
     ],
 )
-def test_sc_12_duplicate_names(raw: bytes, limits: Limits):
+def test_sc_12_duplicate_names(raw: bytes, limits: JsonLimits):
     """Never the first, never the last: refused, also where an escape spells the second (HIRE-JSN-01)."""
     assert json.loads(raw)
     assert refused(raw, limits) == "bad_json"
@@ -187,7 +187,7 @@ def test_sc_16_limits_to_the_item(more: int):
     ],
 )
 @pytest.mark.parametrize("where", ['{"%s":1}', '{"id":"%s"}', '{"scope":["%s"]}', '"%s"'])
-def test_sc_17_text_that_no_store_takes(text: str, where: str, limits: Limits):
+def test_sc_17_text_that_no_store_takes(text: str, where: str, limits: JsonLimits):
     """HIRE-JSN-02; never an encoding error later, when it is signed, stored or logged."""
     assert refused((where % text).encode(), limits) == "bad_unicode"
 
@@ -230,7 +230,7 @@ BAD_UTF8 = [
 
 @pytest.mark.parametrize("limits", [MESSAGE_LIMITS, FOREIGN_LIMITS], ids=["message", "foreign"])
 @pytest.mark.parametrize("bad", BAD_UTF8)
-def test_sc_18_invalid_utf8(bad: bytes, limits: Limits):
+def test_sc_18_invalid_utf8(bad: bytes, limits: JsonLimits):
     """HIRE-JSN-02."""
     for raw in (b'{"a":"' + bad + b'"}', b'{"' + bad + b'":1}', bad, b"{}" + bad, b'{"a":"x' + bad):
         assert refused(raw, limits) == "bad_unicode"

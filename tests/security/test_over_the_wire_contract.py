@@ -54,7 +54,7 @@ from undersigned.testing import (
     withdraw,
 )
 from undersigned.transparency import checkpoint_text, signed_note
-from undersigned.transport import Budget, Channel
+from undersigned.transport import Channel, FailureBudget
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -91,7 +91,7 @@ class Contracted(Hiring):
 def _patient(world: World) -> None:
     """Who fails too often is cut off; that is another test's, and here it would hide what is looked at."""
     for peer in (world.globex, world.acme):
-        peer.intake._budget = Budget(failures=10**6)
+        peer.intake._budget = FailureBudget(failures=10**6)
 
 
 async def contracted(world: World, state: str) -> Contracted:

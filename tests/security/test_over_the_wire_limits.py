@@ -22,7 +22,7 @@ from undersigned.runtime.agent import crowd as crowds
 from undersigned.runtime.agent import links, presence
 from undersigned.runtime.agent.crowd import Crowd
 from undersigned.testing import offer, presentation, sync
-from undersigned.transport import Budget
+from undersigned.transport import FailureBudget
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -37,7 +37,7 @@ def anybody() -> Attacker:
 @pytest.fixture
 def few_connections(world: World) -> Iterator[int]:
     """As many as one peer may open in a minute."""
-    with patch.object(world.globex.links, "_came", Budget(5)):
+    with patch.object(world.globex.links, "_came", FailureBudget(5)):
         yield 5
 
 
@@ -85,7 +85,7 @@ async def test_credentials_of_issuers_that_nobody_can_ask_are_counted(world: Wor
     who = anybody()
     line = await Line.to(world, who)
     named = 0
-    with quiet_logs(), patch.object(world.globex.intake, "_budget", Budget(3)):
+    with quiet_logs(), patch.object(world.globex.intake, "_budget", FailureBudget(3)):
         hirings = [await Hiring(line).up_to("profiled") for _ in range(5)]
         for hiring in hirings:
             now, named = world.clock.now(), named + 1

@@ -12,7 +12,7 @@ from requirements.test_changes import Pair, working
 from support import refuses
 from undersigned.contract import Terms
 from undersigned.daemon import Peer, RemoteDesk
-from undersigned.daemon.gate_desk import Ask, Signed
+from undersigned.daemon.gate_desk import Ask, RequestSigner
 from undersigned.errors import ScopeError
 from undersigned.messages import Delivery
 from undersigned.protocol import Noted, apply, passed, pending, rights
@@ -101,7 +101,7 @@ async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path, monkeypatch: pyt
             await pair.provider.start()  # its document says whose key asks
             asked = Ask(
                 contract=contract.digest,
-                signed=Signed(keyid=keyid, nonce="once-and-no-more-than-once"),
+                signed=RequestSigner(keyid=keyid, nonce="once-and-no-more-than-once"),
                 action=ARTIFACT_READ,
                 target=target,
                 amounts={},

@@ -39,7 +39,7 @@ from undersigned.daemon.door import OWN_FILES, more_files, within_files
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.daemon.near import NearListener
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
-from undersigned.transport import Allowance, Budget, Channel, ChannelLimits, Watch, admit, connect
+from undersigned.transport import Allowance, Channel, ChannelLimits, FailureBudget, Watch, admit, connect
 from undersigned.transport.websocket import AcceptedChannel
 
 HURRIED = ListenerLimits(channel=LIMITS, head_seconds=0.5)
@@ -544,7 +544,7 @@ async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() 
                 reader, writer = await upgraded(serving)
                 writer.write(frame(b"{}"))
                 assert await close_of(reader) == (1008, b"proof_invalid")
-            serving.listener._told._budget = Budget(1)  # the minute is over
+            serving.listener._told._budget = FailureBudget(1)  # the minute is over
             reader, writer = await raw(serving)
             writer.write(UPGRADE.replace(b"Version: 13", b"Version: 12"))
             await reader.read()
@@ -683,7 +683,7 @@ async def unresolved(did: str):
 
 
 def test_sc_105_a_budget_counts_failures_in_a_window() -> None:
-    budget = Budget(3, 60.0)
+    budget = FailureBudget(3, 60.0)
     for at in (0.0, 10.0):
         budget.spend("did:web:mallory.example", at)
         assert not budget.exhausted("did:web:mallory.example", at)
@@ -718,7 +718,7 @@ def test_an_allowance_holds_a_bounded_number_of_keys() -> None:
 
 
 def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:
-    budget = Budget(2, 60.0, max_keys=10)
+    budget = FailureBudget(2, 60.0, max_keys=10)
     for number in range(1000):
         budget.spend(f"key {number}", 1.0)
     with pytest.raises(TransportError):

@@ -14,7 +14,7 @@ from trust_graphs import LATER, NOW, PAST, did, edge, shuffled, view
 from undersigned.credentials import Credential
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError
-from undersigned.trust import UNIT, Edge, Graph, Reputation, Wanted, answer, authority, check_presented, reputation
+from undersigned.trust import UNIT, Edge, EdgeQuery, Graph, Reputation, answer, authority, check_presented, reputation
 
 VIEW = view("r")
 SCORE_OF = "0.2"
@@ -63,10 +63,10 @@ def test_sc_73_a_cycle_ends_and_each_edge_counts_once() -> None:
     assert [found.score for found in first] == [SCORE_OF] * 4
     for seed in range(100):
         assert cycle_answers(shuffled(CYCLE, seed)) == first
-    reads: list[Wanted] = []
+    reads: list[EdgeQuery] = []
     graph = Graph(CYCLE)
 
-    def read(wanted: Wanted):
+    def read(wanted: EdgeQuery):
         reads.append(wanted)
         return graph.read(wanted)
 

@@ -72,10 +72,10 @@ from undersigned.runtime import read_multibase_note
 from undersigned.runtime.engagement.documents import require_names
 from undersigned.runtime.evidence.accusations import proved
 from undersigned.runtime.evidence.tracing import verified_pack
-from undersigned.runtime.log.logbook import Held, audited, verified_note
+from undersigned.runtime.log.logbook import HeldHead, audited, verified_note
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 from undersigned.trace import Evidence, Heard, MadeFrom, SeenList, asked_about, judge
-from undersigned.trace import Held as Pack
+from undersigned.trace import HeldHead as Pack
 from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.transport import Identity, Proved, admit, memory_pair, prove
 from undersigned.trust import (
@@ -664,7 +664,7 @@ def test_a_log_is_what_its_owner_signed_or_not(folder: Path) -> None:
         for leaf in given["leaves"]:
             yield (base64.b64decode(leaf),)
 
-    held = [Held(head, "a message") for head in heads]
+    held = [HeldHead(head, "a message") for head in heads]
     promised = {one["index"]: (one["leaf"], "a Seal") for one in case["promised"]}
     found = asyncio.run(audited(checkpoint, leaves(), held, promised))
     if "code" in expected:

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 
-from undersigned.encoding import Digest, Limits, decode_json, digest_hex
+from undersigned.encoding import Digest, JsonLimits, decode_json, digest_hex
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
 
 from .quick_schemas import import_jsonschema
@@ -25,7 +25,7 @@ from .references import is_iri_reference
 __all__ = ["BILLS", "LIMITS", "MAX_BILLS_BYTES", "MEDIA_TYPES", "Bill", "check_bills", "read_bill"]
 
 MAX_BILL_BYTES: Final = 16 * 1024 * 1024
-LIMITS: Final = Limits(
+LIMITS: Final = JsonLimits(
     max_bytes=MAX_BILL_BYTES,
     max_depth=64,
     max_members=4096,

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 import msgspec
 
-from undersigned.encoding import JsonObject, JsonValue, Limits, decode_json
+from undersigned.encoding import JsonLimits, JsonObject, JsonValue, decode_json
 from undersigned.errors import FormatError, ScopeError
 from undersigned.scope import Action
 
@@ -49,7 +49,7 @@ __all__ = [
 
 VERSIONS: Final = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
 """Revisions whose messages are known here. Another one may give them another meaning, so it is not spoken."""
-CLIENT_LIMITS: Final = Limits(
+CLIENT_LIMITS: Final = JsonLimits(
     max_bytes=128 * 1024,
     max_depth=32,
     max_members=1024,

@@ -9,8 +9,8 @@ import click
 from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import (
+    DecisionBasis,
     Home,
-    InForce,
     RecordedDecision,
     SystemClock,
     VerdictBook,
@@ -170,8 +170,8 @@ def _tell_replayed(
     return DIFFERS
 
 
-def _in_force(home: Home) -> InForce:
-    return InForce(
+def _in_force(home: Home) -> DecisionBasis:
+    return DecisionBasis(
         policy=home.configuration.policy,
         anchors=load_anchors(home, SystemClock().now()),
         own=home.configuration.own,

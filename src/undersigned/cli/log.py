@@ -23,7 +23,7 @@ from undersigned.runtime.home.backup import back_up
 from undersigned.runtime.log.forks import fork_document, fork_of
 from undersigned.runtime.log.logbook import (
     Audited,
-    Held,
+    HeldHead,
     audited,
     fetched_leaves,
     held_heads,
@@ -225,7 +225,7 @@ async def _shown(
     out: Out,
     head: Checkpoint,
     leaves: AsyncGenerator[tuple[bytes, ...], None],
-    held: Iterable[Held],
+    held: Iterable[HeldHead],
     promised: Mapping[int, tuple[Digest, str]],
 ) -> Audited:
     """The audit, with a bar on a terminal."""
@@ -234,7 +234,7 @@ async def _shown(
             return await audited(head, each, held, promised, lambda done: told(done, head.size))
 
 
-def _kept(path: Path, document: DidDocument, now: Instant) -> Held:
+def _kept(path: Path, document: DidDocument, now: Instant) -> HeldHead:
     """What a checkpoint that was kept signs.
 
     Raises:
@@ -244,7 +244,7 @@ def _kept(path: Path, document: DidDocument, now: Instant) -> Held:
     with checking(f"--since {path}"):
         raw = read_file(path, MAX_NOTE_BYTES)
     try:
-        return Held(verified_note(_note(raw), document, now), str(path))
+        return HeldHead(verified_note(_note(raw), document, now), str(path))
     except LogProofError as error:
         raise LogProofError(error.code, f"--since {path}: {error.message}") from error
 

@@ -11,7 +11,17 @@ from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import TrustStore
 from undersigned.runtime import Home, RegistryKeeper, SystemClock, viewpoint
-from undersigned.trust import Authority, Edge, Graph, Question, Viewpoint, answer, authority, draw_paths, reputation
+from undersigned.trust import (
+    Edge,
+    Graph,
+    IssuerAuthority,
+    Question,
+    Viewpoint,
+    answer,
+    authority,
+    draw_paths,
+    reputation,
+)
 from undersigned.trust import Path as TrustPath
 
 from .options import FORCE_OPTION, did_here, open_gatherer, out_option, write_new
@@ -155,7 +165,7 @@ def _ask(home: Home, question: Question[Any], more: tuple[Edge, ...] = ()) -> An
 
 async def _authority(
     out: Out, home: Home, view: Viewpoint, did: str, credential_type: str, capability: str | None
-) -> tuple[Authority, dict[str, Any]]:
+) -> tuple[IssuerAuthority, dict[str, Any]]:
     """The answer, by the graph and by what the configured registries say now; and what is told of these."""
     question = authority(did, credential_type, capability, view)
     if not home.registries:

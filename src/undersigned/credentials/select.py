@@ -12,10 +12,10 @@ from undersigned.credentials.claims import CLAIMS
 from undersigned.credentials.model import MAX_CREDENTIALS, Credential
 from undersigned.encoding import Did, Digest, Duration, Instant, parse_duration
 
-__all__ = ["Wanted", "answers", "select"]
+__all__ = ["RequestedCredential", "answers", "select"]
 
 
-class Wanted(Protocol):
+class RequestedCredential(Protocol):
     """One thing that is asked for: a need of a `PresentationRequest` or of a `Withdraw`."""
 
     @property
@@ -39,7 +39,7 @@ class Wanted(Protocol):
         ...
 
 
-def answers(credential: Credential, wanted: Wanted, now: Instant) -> bool:
+def answers(credential: Credential, wanted: RequestedCredential, now: Instant) -> bool:
     """Whether this one credential is what is asked for, and valid. Its proof and its status are not looked at."""
     if wanted.credential not in credential.types or not credential.valid_at(now):
         return False
@@ -50,7 +50,7 @@ def answers(credential: Credential, wanted: Wanted, now: Instant) -> bool:
     return wanted.max_age is None or credential.age_seconds(now) <= parse_duration(wanted.max_age)
 
 
-def select(request: Iterable[Wanted], held: Iterable[Credential], now: Instant) -> tuple[Credential, ...]:
+def select(request: Iterable[RequestedCredential], held: Iterable[Credential], now: Instant) -> tuple[Credential, ...]:
     """The credentials of `held` to be shown in answer to `request`, in the order in which they are held.
 
     Each answers something that was asked for; each need that any of `held` answers is answered; and none can be left

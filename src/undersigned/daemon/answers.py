@@ -18,7 +18,7 @@ from aiohttp import web
 from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError, VerificationError
 
-from .edge import Edge, error_response
+from .edge import EdgeProtocol, error_response
 
 __all__ = [
     "ArtifactRequest",
@@ -141,7 +141,7 @@ async def _stream(
 def remote_of(request: web.BaseRequest) -> str:
     """Who calls, as far as is known."""
     edge = request.protocol
-    return edge.ticket.remote if isinstance(edge, Edge) else request.remote or ""
+    return edge.ticket.remote if isinstance(edge, EdgeProtocol) else request.remote or ""
 
 
 def refusal_of(request: web.BaseRequest) -> web.Response | None:

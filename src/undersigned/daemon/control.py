@@ -21,10 +21,10 @@ from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
 from undersigned.errors import CODES, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
-from .edge import Edge, json_response, problem_response
+from .edge import EdgeProtocol, json_response, problem_response
 from .near import NearListener
 
-__all__ = ["MAX_BODY_BYTES", "Answer", "ControlListener", "Route", "problem"]
+__all__ = ["MAX_BODY_BYTES", "ControlAnswer", "ControlListener", "Route", "problem"]
 
 _log: Final = structlog.get_logger("undersigned.control")
 
@@ -48,14 +48,14 @@ _DEFECTS: Final = frozenset({"store", "ledger", "configuration", "internal"})
 """Families of errors that are no fault of the request."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ControlAnswer(msgspec.Struct, frozen=True):
     """The answer of a route."""
 
     status: int
     body: JsonObject
 
 
-Route: TypeAlias = Callable[[JsonObject], Awaitable[Answer]]
+Route: TypeAlias = Callable[[JsonObject], Awaitable[ControlAnswer]]
 """Answers the object in a request's body; an `UndersignedError` that it raises becomes a problem."""
 
 
@@ -191,7 +191,7 @@ class ControlListener(NearListener):
         return value
 
 
-class _ControlEdge(Edge):
+class _ControlEdge(EdgeProtocol):
     """One connection, on which even what is no HTTP request is answered by a problem."""
 
     def handle_error(

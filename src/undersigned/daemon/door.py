@@ -27,7 +27,7 @@ import msgspec
 from aiohttp import web
 
 from undersigned.errors import TransportError
-from undersigned.transport import DEFAULT_LIMITS, NO_PROXIES, Budget, ChannelLimits, Proxies
+from undersigned.transport import DEFAULT_LIMITS, NO_PROXIES, ChannelLimits, FailureBudget, Proxies
 
 if sys.platform != "win32":
     import resource
@@ -35,7 +35,7 @@ if sys.platform != "win32":
 __all__ = [
     "Door",
     "ListenerLimits",
-    "Refused",
+    "NotAdmitted",
     "Ticket",
     "more_files",
     "within_files",
@@ -112,7 +112,7 @@ _BEHIND: Final = ""
 """Where a connection counts whose caller a proxy has not said yet. No address is written so."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class NotAdmitted(msgspec.Struct, frozen=True):
     """Why somebody is not let in."""
 
     code: str
@@ -163,7 +163,7 @@ class Ticket:
         whether it did.
         """
 
-    def asked(self, request: web.BaseRequest) -> Refused | None:
+    def asked(self, request: web.BaseRequest) -> NotAdmitted | None:
         """Counts the connection where this request's caller is, if a proxy passes it on; or says why it may not."""
         if not self.passed_on:
             return None
@@ -216,7 +216,7 @@ class Door:
         self._strangers: dict[str, dict[Ticket, None]] = {}
         """By address, in the order in which they came."""
         self._proved: dict[str, int] = {}
-        self._budget = Budget(limits.failures, limits.failure_seconds)
+        self._budget = FailureBudget(limits.failures, limits.failure_seconds)
         self.unproved = 0
         self.connections = 0
 
@@ -226,12 +226,12 @@ class Door:
             return f"{self.connections} connections are open, as many as may be at a time"
         return f"{self.unproved} are connected who did not prove who they are; {self._limits.unproved} may be at a time"
 
-    def enter(self, address: str) -> Ticket | Refused:
+    def enter(self, address: str) -> Ticket | NotAdmitted:
         """A place for a connection from `address`, or why there is none."""
         key = _BEHIND if self.proxies.listed(address) else _network(address)
         refused = self._refused(key)
         if refused is None and self.connections >= self._limits.connections:
-            refused = Refused("overloaded")
+            refused = NotAdmitted("overloaded")
         if refused is not None:
             return refused
         ticket = Ticket(self, key, address)
@@ -240,7 +240,7 @@ class Door:
         self.connections += 1
         return ticket
 
-    def moved(self, ticket: Ticket) -> Refused | None:
+    def moved(self, ticket: Ticket) -> NotAdmitted | None:
         """Counts an unproved connection where its caller is, or says why not; then it counts as before."""
         if not (ticket.open and ticket.counted):
             return None  # it was lost before its request was looked at
@@ -254,11 +254,11 @@ class Door:
             ticket.address = key
         return refused
 
-    def _spent(self, key: str) -> Refused | None:
+    def _spent(self, key: str) -> NotAdmitted | None:
         exhausted = self._budget.exhausted(key, self._clock())
-        return Refused("rate_limited", by_address=True) if exhausted else None
+        return NotAdmitted("rate_limited", by_address=True) if exhausted else None
 
-    def _refused(self, key: str, *, besides: int = 0) -> Refused | None:
+    def _refused(self, key: str, *, besides: int = 0) -> NotAdmitted | None:
         """Why no stranger more may come from there, `besides` so many of those who are counted; where one made room,
         they are as many as before.
         """
@@ -267,7 +267,7 @@ class Door:
             return None
         return refused
 
-    def _closed(self, key: str, strangers: int) -> Refused | None:
+    def _closed(self, key: str, strangers: int) -> NotAdmitted | None:
         """The same, besides so many of them altogether, and nobody makes room."""
         limits = self._limits
         if key == _BEHIND:
@@ -277,9 +277,9 @@ class Door:
             if (refused := self._spent(key)) is not None:
                 return refused
             if len(self._strangers.get(key, ())) >= limits.unproved_per_address:
-                return Refused("overloaded", by_address=True)
+                return NotAdmitted("overloaded", by_address=True)
             most = limits.unproved + (limits.reserved if key in self._proved else 0)
-        return Refused("overloaded") if strangers >= most else None
+        return NotAdmitted("overloaded") if strangers >= most else None
 
     def _made_room(self) -> bool:
         """Whether a stranger has gone who was not being answered."""

@@ -17,10 +17,10 @@ from aiohttp import ClientError, StreamReader, web
 from undersigned.errors import TimedOut, TransportError
 from undersigned.transport import MAX_FRAME_BYTES, Watch
 
-from .door import ListenerLimits, Refused, Ticket
+from .door import ListenerLimits, NotAdmitted, Ticket
 
 __all__ = [
-    "Edge",
+    "EdgeProtocol",
     "Full",
     "arriving",
     "end_server",
@@ -112,7 +112,7 @@ class Full(asyncio.Protocol):
         transport.close()
 
 
-class Edge(web.RequestHandler):
+class EdgeProtocol(web.RequestHandler):
     """aiohttp's protocol for one connection, with our eyes in front of it.
 
     Until an upgrade it holds the bytes of the request, to see that nothing follows its head; after it, each
@@ -169,7 +169,7 @@ class Edge(web.RequestHandler):
         self.transport.abort()
         return True
 
-    def asked(self, request: web.BaseRequest) -> Refused | None:
+    def asked(self, request: web.BaseRequest) -> NotAdmitted | None:
         """Begins to answer a request; or says why its caller is not let in.
 
         A proxy sends one request after the other, also an upgrade behind others, and keeps them apart. So where one

@@ -21,7 +21,7 @@ from undersigned.errors import FormatError, TransportError, UndersignedError
 from .edge import arriving, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import Knock, RequestGate, require_gate, text_fields
+from .gating import RequestGate, VerifiedHead, require_gate, text_fields
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -44,7 +44,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
 
     @web.middleware
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        knock: Knock | None = None
+        knock: VerifiedHead | None = None
         try:
             fields = text_fields(request.raw_headers)
             knock = await gate.head(request.method, request.raw_path, fields)

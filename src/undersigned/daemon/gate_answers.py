@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from .gating import Gatekeeper, Knock
+from .gating import Gatekeeper, VerifiedHead
 
 __all__ = ["OWN_FIELDS", "bodiless", "sign_response"]
 
@@ -25,7 +25,7 @@ def bodiless(method: str, status: int) -> bool:
     return method == "HEAD" or status < 200 or status in (204, 304)
 
 
-async def sign_response(keeper: Gatekeeper, knock: Knock | None, response: web.StreamResponse) -> None:
+async def sign_response(keeper: Gatekeeper, knock: VerifiedHead | None, response: web.StreamResponse) -> None:
     """Adds the fields that sign `response`, if answers are signed and it is one that is whole and sent as it is."""
     if not keeper.sign_answers or knock is None:
         return

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import TransportError, UndersignedError
 
 from .gate_answers import OWN_FIELDS, bodiless
-from .gating import Knock, RequestGate, require_gate, text_fields
+from .gating import RequestGate, VerifiedHead, require_gate, text_fields
 
 __all__ = ["AsgiGate"]
 
@@ -59,7 +59,7 @@ class AsgiGate:
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         method, path = str(scope["method"]), _path(scope)
-        knock: Knock | None = None
+        knock: VerifiedHead | None = None
         try:
             headers = text_fields(scope["headers"])
             knock = await self._gate.head(method, path, headers)
@@ -109,7 +109,7 @@ class AsgiGate:
             if not message.get("more_body", False):
                 return bytes(body)
 
-    def _signing(self, knock: Knock | None, send: Send) -> Send:
+    def _signing(self, knock: VerifiedHead | None, send: Send) -> Send:
         """`send`, which holds the answer until it is whole, and signs it."""
         started: Message = {}
         body = bytearray()

@@ -25,9 +25,21 @@ from undersigned.keys import PublicKey
 from undersigned.runtime import Agent, Conversation, Permit
 from undersigned.scope import Action
 
-from .control import Answer, Route
+from .control import ControlAnswer, Route
 
-__all__ = ["Ask", "Desk", "Done", "GateDesk", "Granted", "Heard", "No", "Said", "Signed", "Turned", "Visit"]
+__all__ = [
+    "AnswerToSign",
+    "Ask",
+    "Desk",
+    "DeskAnswer",
+    "Done",
+    "GateDesk",
+    "GateRefusal",
+    "Granted",
+    "No",
+    "RequestSigner",
+    "Visit",
+]
 
 KEYS_SECONDS: Final = 10.0
 """How old the provider's DID document may be, by which a request is judged."""
@@ -41,7 +53,7 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """What goes between a gate and the peer."""
 
 
-class Signed(_Wire, frozen=True, kw_only=True):
+class RequestSigner(_Wire, frozen=True, kw_only=True):
     """Whose a request is, once the gate has verified its signature."""
 
     keyid: DidUrl
@@ -52,7 +64,7 @@ class Visit(_Wire, frozen=True, kw_only=True, omit_defaults=True):
     """A request at a gate, which asks for no action of the contract: its name and target are words for the record."""
 
     contract: Digest
-    signed: Signed | None = None
+    signed: RequestSigner | None = None
     """None: nothing is signed, since the gate serves one client under one contract, over its standard input."""
     action: str
     target: str
@@ -65,7 +77,7 @@ class Ask(Visit, frozen=True, kw_only=True):
     facts: Mapping[str, str] = {}
 
     @classmethod
-    def of(cls, contract: Digest, signed: Signed | None, action: Action) -> Ask:
+    def of(cls, contract: Digest, signed: RequestSigner | None, action: Action) -> Ask:
         """Asks for `action` under `contract`."""
         return cls(
             contract=contract,
@@ -77,7 +89,7 @@ class Ask(Visit, frozen=True, kw_only=True):
         )
 
 
-class Turned(Visit, frozen=True, kw_only=True):
+class GateRefusal(Visit, frozen=True, kw_only=True):
     """What a gate refused by its own rules."""
 
     code: str
@@ -86,7 +98,7 @@ class Turned(Visit, frozen=True, kw_only=True):
     would_pass: str
 
     @classmethod
-    def by(cls, error: ScopeError, visit: Visit) -> Turned:
+    def by(cls, error: ScopeError, visit: Visit) -> GateRefusal:
         """`visit`, refused by `error`."""
         return cls(
             contract=visit.contract,
@@ -119,7 +131,7 @@ class Done(_Wire, frozen=True, kw_only=True):
     happened: bool
 
 
-class Heard(_Wire, frozen=True, kw_only=True, omit_defaults=True):
+class AnswerToSign(_Wire, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to a request under a contract, to be signed."""
 
     contract: Digest
@@ -142,7 +154,7 @@ class No(_Wire, frozen=True, kw_only=True):
     would_pass: str
 
 
-class Said(_Wire, frozen=True, kw_only=True, omit_defaults=True):
+class DeskAnswer(_Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Any answer of the routes."""
 
     provider: Did | None = None
@@ -180,11 +192,11 @@ class Desk(Protocol):
         """
         ...
 
-    async def refused(self, turned: Turned) -> None:
+    async def refused(self, turned: GateRefusal) -> None:
         """Records what a gate refused by its own rules, as the refusals of `admit` are."""
         ...
 
-    async def sign(self, heard: Heard) -> Headers:
+    async def sign(self, heard: AnswerToSign) -> Headers:
         """The fields that sign an answer as the hirer's.
 
         Raises:
@@ -257,13 +269,13 @@ class GateDesk:
             state = conversation.engagement.state
             await self._agent.gate.enter(visit.contract, conversation.offered(), state, action)
 
-    async def refused(self, turned: Turned) -> None:
+    async def refused(self, turned: GateRefusal) -> None:
         """See `Desk.refused`."""
         await self._party(turned)
         error = ScopeError(turned.code, turned.message, clause=turned.clause, would_pass=turned.would_pass)
         await self._agent.gate.refuse(turned.contract, Action(name=turned.action, target=turned.target), error)
 
-    async def sign(self, heard: Heard) -> Headers:
+    async def sign(self, heard: AnswerToSign) -> Headers:
         """See `Desk.sign`. Nothing is signed but an answer, with the tag of answers: it is a request nowhere."""
         if self._conversation(heard.contract) is None:
             raise ScopeError("contract_expired", "no contract of this name", clause="contract")
@@ -336,46 +348,46 @@ class GateDesk:
             ("POST", "/gate/done"): self._done_route,
         }
 
-    async def _whose_route(self, body: JsonObject) -> Answer:
+    async def _whose_route(self, body: JsonObject) -> ControlAnswer:
         conversation = self._conversation(to_struct(body, _Contract).contract)
-        return _said(Said(provider=conversation.engagement.peer if conversation is not None else None))
+        return _said(DeskAnswer(provider=conversation.engagement.peer if conversation is not None else None))
 
-    async def _keys_route(self, body: JsonObject) -> Answer:
+    async def _keys_route(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _Contract)
-        return _said(Said(keys=await self.keys(asked.contract)))
+        return _said(DeskAnswer(keys=await self.keys(asked.contract)))
 
-    async def _admit_route(self, body: JsonObject) -> Said:
-        return Said(granted=await self.admit(to_struct(body, Ask)))
+    async def _admit_route(self, body: JsonObject) -> DeskAnswer:
+        return DeskAnswer(granted=await self.admit(to_struct(body, Ask)))
 
-    async def _enter_route(self, body: JsonObject) -> Said:
+    async def _enter_route(self, body: JsonObject) -> DeskAnswer:
         await self.enter(to_struct(body, Visit))
-        return Said()
+        return DeskAnswer()
 
-    async def _refused_route(self, body: JsonObject) -> Said:
-        await self.refused(to_struct(body, Turned))
-        return Said()
+    async def _refused_route(self, body: JsonObject) -> DeskAnswer:
+        await self.refused(to_struct(body, GateRefusal))
+        return DeskAnswer()
 
-    async def _sign_route(self, body: JsonObject) -> Said:
-        return Said(fields=await self.sign(to_struct(body, Heard)))
+    async def _sign_route(self, body: JsonObject) -> DeskAnswer:
+        return DeskAnswer(fields=await self.sign(to_struct(body, AnswerToSign)))
 
-    async def _done_route(self, body: JsonObject) -> Answer:
+    async def _done_route(self, body: JsonObject) -> ControlAnswer:
         done = to_struct(body, Done)
         await self.done(done.permit, happened=done.happened)
-        return _said(Said())
+        return _said(DeskAnswer())
 
 
 class _Contract(_Wire, frozen=True, kw_only=True):
     contract: Digest
 
 
-def _said(said: Said) -> Answer:
-    return Answer(200, msgspec.to_builtins(said))
+def _said(said: DeskAnswer) -> ControlAnswer:
+    return ControlAnswer(200, msgspec.to_builtins(said))
 
 
-def _judged(route: Callable[[JsonObject], Awaitable[Said]]) -> Route:
+def _judged(route: Callable[[JsonObject], Awaitable[DeskAnswer]]) -> Route:
     """The route, whose no is an answer as well."""
 
-    async def answer(body: JsonObject) -> Answer:
+    async def answer(body: JsonObject) -> ControlAnswer:
         try:
             return _said(await route(body))
         except (ScopeError, VerificationError) as error:
@@ -385,6 +397,6 @@ def _judged(route: Callable[[JsonObject], Awaitable[Said]]) -> Route:
                 clause=str(error.detail.get("clause") or ""),
                 would_pass=str(error.detail.get("would_pass") or ""),
             )
-            return _said(Said(refused=no))
+            return _said(DeskAnswer(refused=no))
 
     return answer

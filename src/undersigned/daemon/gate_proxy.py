@@ -41,7 +41,7 @@ from undersigned.runtime import FinalAnswer
 from .edge import arriving, problem_response
 from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
-from .gating import Knock, RequestGate, text_fields
+from .gating import RequestGate, VerifiedHead, text_fields
 from .near import NearListener, checked_server
 
 __all__ = ["GateProxy"]
@@ -139,7 +139,7 @@ class GateProxy(NearListener):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request."""
-        knock: Knock | None = None
+        knock: VerifiedHead | None = None
         granted: Granted | None = None
         try:
             fields = text_fields(request.raw_headers)
@@ -161,7 +161,7 @@ class GateProxy(NearListener):
         self._tell(request, response.status, granted, None)
         return response
 
-    async def _admitted(self, knock: Knock, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
+    async def _admitted(self, knock: VerifiedHead, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
         """What is granted, once the whole body is in `body`, and its length."""
         self._gate.check_length(request.content_length or 0)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
@@ -178,7 +178,7 @@ class GateProxy(NearListener):
         return await self._gate.admit(knock, digest.digest(), length), length
 
     async def _carried(
-        self, knock: Knock, request: web.BaseRequest, granted: Granted, body: IO[bytes] | None, length: int
+        self, knock: VerifiedHead, request: web.BaseRequest, granted: Granted, body: IO[bytes] | None, length: int
     ) -> web.StreamResponse:
         session = self._session
         if session is None:
@@ -226,7 +226,7 @@ class GateProxy(NearListener):
             raise TransportError("upstream_failed", f"the service did not answer: {exc!r}") from exc
 
     async def _signed(
-        self, knock: Knock, request: web.BaseRequest, answer: ClientResponse, fields: Fields, chunks: Any
+        self, knock: VerifiedHead, request: web.BaseRequest, answer: ClientResponse, fields: Fields, chunks: Any
     ) -> web.StreamResponse:
         """Carries an answer once all of it is here, because its digest is signed."""
         digest, length = hashlib.sha256(), 0

@@ -33,7 +33,7 @@ from undersigned.errors import (
 from undersigned.runtime import FinalAnswer
 
 from .edge import read_at_most
-from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
+from .gate_desk import AnswerToSign, Ask, DeskAnswer, GateRefusal, Granted, No, Visit
 
 __all__ = ["RemoteDesk", "checked_peer_url"]
 
@@ -122,11 +122,11 @@ class RemoteDesk:
         """See `Desk.enter`."""
         await self._post("/gate/enter", msgspec.to_builtins(visit), of=_asks(visit))
 
-    async def refused(self, turned: Turned) -> None:
+    async def refused(self, turned: GateRefusal) -> None:
         """See `Desk.refused`."""
         await self._post("/gate/refused", msgspec.to_builtins(turned), of=_asks(turned))
 
-    async def sign(self, heard: Heard) -> Headers:
+    async def sign(self, heard: AnswerToSign) -> Headers:
         """See `Desk.sign`."""
         return (await self._post("/gate/sign", msgspec.to_builtins(heard))).fields
 
@@ -162,7 +162,7 @@ class RemoteDesk:
             if not share.users:
                 del self._shares[of]
 
-    async def _post(self, path: str, body: Any, *, of: str | None = None) -> Said:
+    async def _post(self, path: str, body: Any, *, of: str | None = None) -> DeskAnswer:
         if self._session is None:
             # The others wait their turn.
             self._session = ClientSession(
@@ -195,7 +195,7 @@ class RemoteDesk:
                 f"the peer at {self.url} answered {answer.status}: {raw[:200].decode('ascii', 'replace')!a}",
             )
         try:
-            said = to_struct(decode_json(raw, FOREIGN_LIMITS), Said)
+            said = to_struct(decode_json(raw, FOREIGN_LIMITS), DeskAnswer)
         except UndersignedError as exc:
             raise TransportError("unreachable", f"the peer at {self.url} gave no answer of ours: {exc}") from exc
         if said.refused is not None:

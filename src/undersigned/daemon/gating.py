@@ -30,9 +30,9 @@ from undersigned.errors import ConfigurationError, FormatError, ScopeError, Tran
 from undersigned.runtime import Clock, SystemClock, steady_seconds
 from undersigned.scope import Action
 
-from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
+from .gate_desk import AnswerToSign, Ask, Desk, GateRefusal, Granted, RequestSigner, Visit
 
-__all__ = ["Gatekeeper", "Knock", "RequestGate", "require_gate", "text_fields"]
+__all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate", "text_fields"]
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
@@ -48,7 +48,7 @@ def text_fields(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
-class Knock(NamedTuple):
+class VerifiedHead(NamedTuple):
     """A request whose head is verified."""
 
     request: Request
@@ -56,9 +56,9 @@ class Knock(NamedTuple):
     keys: ContractKeys
 
     @property
-    def signed(self) -> Signed:
+    def signed(self) -> RequestSigner:
         """Whose it is, for the peer."""
-        return Signed(keyid=self.verified.keyid, nonce=self.verified.nonce)
+        return RequestSigner(keyid=self.verified.keyid, nonce=self.verified.nonce)
 
 
 class Gatekeeper:
@@ -88,7 +88,7 @@ class Gatekeeper:
         self._under_way: Counter[Did] = Counter()
 
     @contextmanager
-    def turn(self, knock: Knock) -> Generator[None]:
+    def turn(self, knock: VerifiedHead) -> Generator[None]:
         """Around all that is done for a request: no provider takes what others need.
 
         Raises:
@@ -105,7 +105,7 @@ class Gatekeeper:
             if not self._under_way[provider]:
                 del self._under_way[provider]
 
-    async def knock(self, origin: str, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
+    async def knock(self, origin: str, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> VerifiedHead:
         """The request, if the provider of the contract that it names signed it. `path` is as sent, with its query.
 
         Raises:
@@ -116,7 +116,7 @@ class Gatekeeper:
         keys = await self._keys(contract)
         verified = verify_head(request, keys, now=self._clock.now(), fresh=partial(self._first, contract))
         assert keys is not None  # noqa: S101  (nothing is verified without)
-        return Knock(request, verified, keys)
+        return VerifiedHead(request, verified, keys)
 
     def done(self, permit: str, *, happened: bool = True) -> None:
         """Says, in the background, how an action ended. What cannot be said stays spent."""
@@ -127,12 +127,12 @@ class Gatekeeper:
     async def turned(self, visit: Visit, error: ScopeError) -> None:
         """Has it recorded that our rules refused `visit`. That it cannot be recorded changes no answer."""
         try:
-            await self.desk.refused(Turned.by(error, visit))
+            await self.desk.refused(GateRefusal.by(error, visit))
         except UndersignedError as failure:
             _log.error("a refusal was not recorded", contract=visit.contract, refused=str(error), error=str(failure))
 
     async def answer_fields(
-        self, knock: Knock | None, status: int, content_type: str | None, body_digest: bytes
+        self, knock: VerifiedHead | None, status: int, content_type: str | None, body_digest: bytes
     ) -> Headers:
         """The fields that sign an answer; none if none are wanted, if nobody is known to have asked, or if it cannot be
         signed. What the server did is done: who asked has to judge an answer that is not signed.
@@ -142,7 +142,7 @@ class Gatekeeper:
         if not self.sign_answers or knock is None:
             return ()
         request = knock.request
-        heard = Heard(
+        heard = AnswerToSign(
             contract=knock.verified.contract,
             method=request.method,
             url=request.url,
@@ -218,7 +218,7 @@ class RequestGate(Gatekeeper):
         super().__init__(desk, clock=clock, ticks=ticks, keys_seconds=keys_seconds, sign_answers=sign_answers)
         self.rules = rules
 
-    async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
+    async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> VerifiedHead:
         """`knock`, at the origin of the rules."""
         return await self.knock(self.rules.origin, method, path, headers)
 
@@ -231,7 +231,7 @@ class RequestGate(Gatekeeper):
         if length > self.rules.max_body_bytes:
             raise FormatError("too_large", f"a body has at most {self.rules.max_body_bytes} bytes here")
 
-    async def admit(self, knock: Knock, digest: bytes, length: int) -> Granted:
+    async def admit(self, knock: VerifiedHead, digest: bytes, length: int) -> Granted:
         """The action that the request asks for, booked. `digest` and `length` are those of the body that came, `digest`
         a SHA-256.
 
@@ -242,7 +242,7 @@ class RequestGate(Gatekeeper):
         action = await self._asked(knock, length)
         return await self.desk.admit(Ask.of(knock.verified.contract, knock.signed, action))
 
-    async def _asked(self, knock: Knock, length: int) -> Action:
+    async def _asked(self, knock: VerifiedHead, length: int) -> Action:
         request = knock.request
         try:
             return self.rules.action_of(request.method, request.url, length)[0]

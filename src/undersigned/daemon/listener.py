@@ -34,8 +34,8 @@ from .answers import (
     remote_of,
     whole_answer,
 )
-from .door import Door, ListenerLimits, Refused, Ticket, within_files
-from .edge import Edge, end_server, error_response
+from .door import Door, ListenerLimits, NotAdmitted, Ticket, within_files
+from .edge import EdgeProtocol, end_server, error_response
 
 __all__ = ["ListenerLimits", "PublicListener"]
 
@@ -188,7 +188,7 @@ class PublicListener:
                 await asyncio.sleep(0.2)
                 continue
             ticket = self.door.enter(str(where[0]))
-            if isinstance(ticket, Refused):
+            if isinstance(ticket, NotAdmitted):
                 self._turned_away(str(where[0]), ticket)
                 self._refuse(sock, ticket.code)
                 continue
@@ -210,7 +210,7 @@ class PublicListener:
         try:
             if server is None or opening is None:
                 raise ConnectionError("stopped")
-            edge = Edge(server, ticket, self.limits)
+            edge = EdgeProtocol(server, ticket, self.limits)
 
             def gives_way(*, unread: bool) -> bool:
                 reason = self.door.crowd()
@@ -235,7 +235,7 @@ class PublicListener:
                 raise
             self._failed(ticket.remote, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
 
-    def _turned_away(self, remote: str, refused: Refused) -> None:
+    def _turned_away(self, remote: str, refused: NotAdmitted) -> None:
         more = {"hint": self._hint(remote)} if refused.by_address else {"reason": self.door.crowd()}
         self._failed(remote, refused.code, **more)
 
@@ -258,7 +258,7 @@ class PublicListener:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         edge = request.protocol
-        if not isinstance(edge, Edge):
+        if not isinstance(edge, EdgeProtocol):
             return await self._answer(request)
         edge.answering = True
         try:
@@ -313,8 +313,8 @@ class PublicListener:
     def _asked(self, request: web.BaseRequest) -> web.Response | None:
         """The answer to a caller that is not let in, which only a request tells where a proxy passes it on; or None."""
         edge = request.protocol
-        refused = edge.asked(request) if isinstance(edge, Edge) else None
-        if not isinstance(edge, Edge) or refused is None:
+        refused = edge.asked(request) if isinstance(edge, EdgeProtocol) else None
+        if not isinstance(edge, EdgeProtocol) or refused is None:
             return None
         self._turned_away(edge.ticket.remote, refused)
         return error_response(429 if refused.code == "rate_limited" else 503, refused.code)
@@ -346,7 +346,7 @@ class PublicListener:
         key = request.headers.get("Sec-WebSocket-Key", "")
         if request.method != "GET" or not _KEY.fullmatch(key) or not socket_.can_prepare(request).ok:
             return refused(400, "bad_request", f"expected a WebSocket handshake; came a {request.method} that is none")
-        if not isinstance(edge, Edge) or transport is None:
+        if not isinstance(edge, EdgeProtocol) or transport is None:
             return error_response(500, "internal")
         socket_.headers["Server"] = (
             "hire"  # as every answer here: whom it is by and in which release is nobody's affair

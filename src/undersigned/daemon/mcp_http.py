@@ -37,7 +37,7 @@ from undersigned.runtime import FinalAnswer
 from .edge import arriving, error_response, json_response, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
-from .gating import Gatekeeper, Knock, text_fields
+from .gating import Gatekeeper, VerifiedHead, text_fields
 from .mcp_passage import Passage
 from .mcp_sessions import Owner, Sessions
 from .mcp_stdio import GateLimits
@@ -140,7 +140,7 @@ class HttpGate:
         await sign_response(self._keeper, knock, response)
         return response
 
-    async def _inside(self, request: web.BaseRequest, knock: Knock) -> web.StreamResponse:
+    async def _inside(self, request: web.BaseRequest, knock: VerifiedHead) -> web.StreamResponse:
         """The answer to a request whose head is verified."""
         body = await self._body(request)
         check_body(knock.request, hashlib.sha256(body).digest())
@@ -173,7 +173,7 @@ class HttpGate:
     async def _passed(
         self,
         request: web.BaseRequest,
-        knock: Knock,
+        knock: VerifiedHead,
         passage: Passage,
         step: ToServer,
         session: str | None,
@@ -211,7 +211,7 @@ class HttpGate:
             response.headers[SESSION] = opened
         return response
 
-    def _opened(self, session: str | None, knock: Knock) -> str | None:
+    def _opened(self, session: str | None, knock: VerifiedHead) -> str | None:
         usable = session is not None and _SESSION.fullmatch(session) and self._sessions.opened(session, _owner(knock))
         return session if usable else None
 
@@ -225,7 +225,7 @@ class HttpGate:
             # The server has the call that it asked this about: not to be taken for one that never reached it.
             raise ClientConnectionError(str(exc)) from exc
 
-    async def _ended(self, session: str | None, knock: Knock) -> web.Response:
+    async def _ended(self, session: str | None, knock: VerifiedHead) -> web.Response:
         if session is None:
             raise TransportError("bad_request", "expected the session that ends")
         visit = Visit(contract=knock.keys.contract, signed=knock.signed, action="DELETE", target=self.url)
@@ -288,5 +288,5 @@ async def _messages(heard: ClientResponse) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
-def _owner(knock: Knock) -> Owner:
+def _owner(knock: VerifiedHead) -> Owner:
     return knock.keys.provider, knock.keys.contract

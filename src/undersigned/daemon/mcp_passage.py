@@ -17,7 +17,7 @@ from undersigned.bridges.mcp_answers import RequestId
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, ScopeError, UndersignedError, VerificationError
 
-from .gate_desk import Ask, Signed, Visit
+from .gate_desk import Ask, RequestSigner, Visit
 from .gating import Gatekeeper
 
 __all__ = ["Passage"]
@@ -28,7 +28,9 @@ _log: Final = structlog.get_logger("undersigned.gates")
 class Passage:
     """An `Exchange` of who works under a contract. `signed` is whose request it is, where each one is signed."""
 
-    def __init__(self, keeper: Gatekeeper, keys: ContractKeys, rules: Rules, signed: Signed | None = None) -> None:
+    def __init__(
+        self, keeper: Gatekeeper, keys: ContractKeys, rules: Rules, signed: RequestSigner | None = None
+    ) -> None:
         self._keeper = keeper
         self._contract = keys.contract
         self._signed = signed

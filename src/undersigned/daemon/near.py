@@ -18,8 +18,8 @@ from aiohttp import web
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import why
 
-from .door import Door, ListenerLimits, Refused, within_files
-from .edge import Edge, Full, end_server
+from .door import Door, ListenerLimits, NotAdmitted, within_files
+from .edge import EdgeProtocol, Full, end_server
 
 __all__ = ["NearListener", "checked_server"]
 
@@ -49,13 +49,13 @@ class NearListener:
         *,
         connections: int,
         cancels: bool = True,
-        edge: type[Edge] = Edge,
+        edge: type[EdgeProtocol] = EdgeProtocol,
         what: str = "",
     ) -> None:
         self._host = host
         self._what = what
         self._cancels = cancels
-        self._strangers: dict[Edge, None] = {}
+        self._strangers: dict[EdgeProtocol, None] = {}
         """In the order in which they came."""
         self._welcome: Counter[str] = Counter()
         """Connections that make room for nobody, by whose they are."""
@@ -86,9 +86,9 @@ class NearListener:
 
         def protocol() -> asyncio.Protocol:
             ticket = door.enter("near")
-            if isinstance(ticket, Refused) and self._made_room():
+            if isinstance(ticket, NotAdmitted) and self._made_room():
                 ticket = door.enter("near")
-            if isinstance(ticket, Refused):
+            if isinstance(ticket, NotAdmitted):
                 return Full()
             edge = self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
             self._strangers[edge] = None
@@ -117,7 +117,7 @@ class NearListener:
         one of several, or of all of them do so already.
         """
         edge = request.protocol
-        if not isinstance(edge, Edge) or edge not in self._strangers:
+        if not isinstance(edge, EdgeProtocol) or edge not in self._strangers:
             return
         if who is not None:
             if self._welcome[who] >= self._most or self._welcome.total() >= self._limits.connections - self._most:

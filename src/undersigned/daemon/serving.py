@@ -42,7 +42,7 @@ from undersigned.runtime import (
     of_store,
 )
 from undersigned.scope import Action, Scope
-from undersigned.transport import Budget, Identity, LogBudget
+from undersigned.transport import FailureBudget, Identity, LogBudget
 
 from .answers import ArtifactRequest, ArtifactResponse
 from .listener import TOLD, TOLD_SECONDS
@@ -134,7 +134,7 @@ class ArtifactDoor:
         self._agent = agent
         self._nonces = NonceWindows(TIDIED)
         self._told = LogBudget(TOLD, TOLD_SECONDS)
-        self._look_ups = Budget(LOOK_UPS, LOOK_UP_SECONDS)
+        self._look_ups = FailureBudget(LOOK_UPS, LOOK_UP_SECONDS)
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
         """The artifact, or a status and the code that the requester may hear."""

@@ -31,7 +31,7 @@ from undersigned.jsonld import Contexts
 from undersigned.proof import attach, prepare, proof_config, proofs_of
 from undersigned.runtime import Agent, StatusRegister
 
-from .control import Answer, Route, problem
+from .control import ControlAnswer, Route, problem
 
 __all__ = ["VcApi"]
 
@@ -136,7 +136,7 @@ class VcApi:
 
     # ------------------------------------------------------------------ issuing
 
-    async def _issue(self, body: JsonObject) -> Answer:
+    async def _issue(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _Issue)
         suite, now = asked.options.cryptosuite, self._agent.clock.now()
         credential = read_unsigned(asked.credential, contexts=self._contexts)
@@ -153,9 +153,9 @@ class VcApi:
         else:
             ours = " or ".join((self._agent.own.id, *([register.issuer] if register is not None else [])))
             raise CredentialError("schema_violation", f"expected an issuer that is {ours}", path="/credential/issuer")
-        return Answer(201, {"verifiableCredential": signed, **told})
+        return ControlAnswer(201, {"verifiableCredential": signed, **told})
 
-    async def _status(self, body: JsonObject) -> Answer:
+    async def _status(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _Status)
         entry = asked.credential_status
         # The text of the API has the type of the list in its example, the suites have that of the entry.
@@ -175,11 +175,11 @@ class VcApi:
         if said != (found.url, str(found.place)):
             raise CredentialError("schema_violation", "expected the place of this credential", path="/credentialStatus")
         self._register.revoke(found.id, self._agent.clock.now())
-        return Answer(200, {"credentialId": found.id, "status": True})
+        return ControlAnswer(200, {"credentialId": found.id, "status": True})
 
     # ------------------------------------------------------------------ presenting
 
-    async def _prove(self, body: JsonObject) -> Answer:
+    async def _prove(self, body: JsonObject) -> ControlAnswer:
         asked, identity = to_struct(body, _Prove), self._agent.identity
         document = {"holder": identity.did} | asked.presentation
         if "proof" in document:
@@ -199,7 +199,7 @@ class VcApi:
             challenge=options.challenge,
             domain=options.domain,
         )
-        return Answer(201, {"verifiablePresentation": await self._signed(document, config)})
+        return ControlAnswer(201, {"verifiablePresentation": await self._signed(document, config)})
 
     @property
     def _suite(self) -> str:
@@ -212,7 +212,7 @@ class VcApi:
 
     # ------------------------------------------------------------------ verifying
 
-    async def _verify_credential(self, body: JsonObject) -> Answer:
+    async def _verify_credential(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _VerifyCredential)
         if asked.options.challenge is not None or asked.options.domain is not None:
             raise FormatError("unknown_term", "a credential answers no challenge", path="/options")
@@ -226,7 +226,7 @@ class VcApi:
             return _verdict(error)
         return _verdict(None)
 
-    async def _verify_presentation(self, body: JsonObject) -> Answer:
+    async def _verify_presentation(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _VerifyPresentation)
         try:
             shown = read_presentation(asked.verifiable_presentation, contexts=self._contexts)
@@ -267,17 +267,17 @@ def _answers(shown: ShownPresentation) -> tuple[str | None, str | None]:
     return cast("tuple[str | None, str | None]", values)
 
 
-def _verdict(error: UndersignedError | None) -> Answer:
+def _verdict(error: UndersignedError | None) -> ControlAnswer:
     """200 and true, or 400 and what stands against it. What is a failure of ours is no verdict.
 
     Raises:
         UndersignedError: The error, if it is of our store or configuration.
     """
     if error is None:
-        return Answer(200, {"verified": True, "problemDetails": []})
+        return ControlAnswer(200, {"verified": True, "problemDetails": []})
     if error.row.told == "never" and error.code != "context_tampered":
         raise error
     family = error.row.family
     told = problem(error)
     told["type"] = _PROBLEM_TYPES.get(error.code) or _PROBLEM_TYPES.get(family) or told["type"]
-    return Answer(400, {"verified": False, "problemDetails": [told]})
+    return ControlAnswer(400, {"verified": False, "problemDetails": [told]})

@@ -32,7 +32,7 @@ from undersigned.errors import FormatError
 __all__ = [
     "FOREIGN_LIMITS",
     "MESSAGE_LIMITS",
-    "Limits",
+    "JsonLimits",
     "check_sayable",
     "decode_json",
     "decode_json_canonical",
@@ -48,7 +48,7 @@ MAX_LOOKS: Final = 8
 """Places where digits may be too many that are looked at one by one; of a text with more, all is."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class JsonLimits(msgspec.Struct, frozen=True):
     """What one kind of JSON text may hold. All bounds are inclusive."""
 
     max_bytes: int
@@ -68,11 +68,11 @@ class Limits(msgspec.Struct, frozen=True):
     ascii_names: bool = True
 
 
-MESSAGE_LIMITS: Final = Limits(
+MESSAGE_LIMITS: Final = JsonLimits(
     max_bytes=256 * 1024, max_depth=16, max_members=256, max_items=4096, max_string=128 * 1024
 )
 """Messages and documents of this protocol. Schemas bound each member more narrowly."""
-FOREIGN_LIMITS: Final = Limits(
+FOREIGN_LIMITS: Final = JsonLimits(
     max_bytes=64 * 1024,
     max_depth=32,
     max_members=1024,
@@ -111,7 +111,7 @@ _NEVER: Final = re.compile(f"[\x00\ud800-\udfff{_NONCHARACTERS}]")
 _ODD: Final = re.compile(f"[\x7f-\x9f{_NONCHARACTERS}]")
 
 
-def decode_json(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> JsonValue:
+def decode_json(raw: bytes, limits: JsonLimits = MESSAGE_LIMITS) -> JsonValue:
     """The value that these bytes spell, whatever its type.
 
     Time and memory are linear in `limits.max_bytes`.
@@ -125,7 +125,7 @@ def decode_json(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> JsonValue:
     return decode_json_canonical(raw, limits)[0]
 
 
-def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[JsonValue, bool]:
+def decode_json_canonical(raw: bytes, limits: JsonLimits = MESSAGE_LIMITS) -> tuple[JsonValue, bool]:
     """The value, and whether `raw` is proved to be its RFC 8785 form, so that it need not be written again.
 
     False says only that it was not proved. Under limits without floats and with ASCII names it is exact.
@@ -214,7 +214,7 @@ def check_sayable(canonical: bytes) -> None:
         decode_json(canonical, limits)
 
 
-def _is_seen_plain(raw: bytes, commas: int, limits: Limits, ascii_only: bool) -> bool:
+def _is_seen_plain(raw: bytes, commas: int, limits: JsonLimits, ascii_only: bool) -> bool:
     """Whether the bytes alone show what `is_plain` finds by walking: commas bound what a container can hold, and no
     unsafe integer has fewer than sixteen digits. False says only that they do not show it.
     """
@@ -243,7 +243,7 @@ def has_long_number(raw: bytes) -> bool:
 
 
 def is_plain(
-    value: object, limits: Limits, check_names: bool = False, left_open: Mapping[Any, tuple[str, ...]] = _NO_STRUCTS
+    value: object, limits: JsonLimits, check_names: bool = False, left_open: Mapping[Any, tuple[str, ...]] = _NO_STRUCTS
 ) -> bool:
     """Whether there is nothing in it but objects, arrays, text, booleans and safe integers within the limits. Of a
     struct only what stands in the members that `left_open` has for its type is looked at.
@@ -281,7 +281,7 @@ def is_plain(
     return False
 
 
-def _has_plain_text(canonical: bytes, ascii_only: bool, limits: Limits) -> bool:
+def _has_plain_text(canonical: bytes, ascii_only: bool, limits: JsonLimits) -> bool:
     """Whether no string in canonical JSON can be too long or hold a character that must not be there."""
     if len(canonical) > limits.max_string:
         return False
@@ -296,7 +296,7 @@ def _has_plain_text(canonical: bytes, ascii_only: bool, limits: Limits) -> bool:
 class _Hooks:
     """Hooks of the standard library's parser that see each number and each object before it is converted."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: JsonLimits) -> None:
         self.limits = limits
 
     def integer(self, text: str) -> int:
@@ -337,7 +337,7 @@ def _refuse_constant(text: str) -> NoReturn:
     raise FormatError("bad_json", f"expected JSON, got {text}")
 
 
-def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
+def _read_slowly(raw: bytes, limits: JsonLimits) -> JsonValue:
     if b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf"):
         # NUL is nowhere in JSON text in UTF-8, and in nearly every one in UTF-16 or UTF-32.
         raise FormatError("bad_unicode", "expected UTF-8 without byte order mark, got NUL bytes or a mark")
@@ -371,7 +371,7 @@ Place = tuple["Place | None", str]
 """Where a value stands: its container's place, and the last step. A pointer is spelled only when it is needed."""
 
 
-def _check_all(root: object, limits: Limits) -> None:
+def _check_all(root: object, limits: JsonLimits) -> None:
     """Check what the hooks do not see, with the place at hand."""
     values: list[tuple[Place | None, object]] = [(None, root)]
     while values:
@@ -393,7 +393,7 @@ def _check_all(root: object, limits: Limits) -> None:
             _refuse("bad_json", "expected a value, got null", place)
 
 
-def _check_text(text: str, place: Place | None, limits: Limits) -> None:
+def _check_text(text: str, place: Place | None, limits: JsonLimits) -> None:
     if len(text) > limits.max_string:
         _refuse("too_large", f"expected at most {limits.max_string} characters, got {len(text)}", place)
     found = _NEVER.search(text) or (None if limits.control_characters else _CONTROLS.search(text))

@@ -57,7 +57,7 @@ from undersigned.transparency import InclusionProof
 
 __all__ = [
     "FORMAT",
-    "Line",
+    "JournalLine",
     "Manifest",
     "Member",
     "Pack",
@@ -98,7 +98,7 @@ PLACES: Final = MappingProxyType(
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
 
 
-class Line(Protocol):
+class JournalLine(Protocol):
     """A line of a journal; `undersigned.ledger.Row` is one. Facts (`noted`) stay at home."""
 
     @property
@@ -176,7 +176,7 @@ class Pack(Struct, frozen=True):
 
 
 def write_pack(
-    lines: Iterable[Line],
+    lines: Iterable[JournalLine],
     *,
     engagement: EngagementId,
     role: Literal["hirer", "provider"],
@@ -319,7 +319,7 @@ def _transcribed(number: int, path: str, at: Instant, raw: bytes) -> Transcribed
     return one
 
 
-def transcribed(lines: Iterable[Line]) -> list[Transcribed]:
+def transcribed(lines: Iterable[JournalLine]) -> list[Transcribed]:
     """Lines of a journal that are messages, decoded.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from undersigned.errors import UndersignedError
-from undersigned.runtime import Answer
+from undersigned.runtime import FetchAnswer
 
 __all__ = ["Failure", "NotApplicable", "NotReady", "Silent", "answered", "reason", "shown"]
 
@@ -51,7 +51,7 @@ def shown_all(frames: Sequence[bytes], before: Sequence[bytes]) -> str:
     return ", ".join(f"{shown(raw)} again" if raw in known else shown(raw) for raw in frames) or "nothing"
 
 
-def answered(answer: Answer) -> str:
+def answered(answer: FetchAnswer) -> str:
     """What an HTTP request was answered with, for people: of a refusal what it says, since a code may stand in it."""
     text = f"{answer.status} with {len(answer.body)} bytes"
     if answer.status in (200, 206):

@@ -58,7 +58,7 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.protocol import ENDED, Role
-from undersigned.runtime import Answer, keys_of, read_multibase_note
+from undersigned.runtime import FetchAnswer, keys_of, read_multibase_note
 from undersigned.testing import Attacker, Party, Say, closing, seal
 from undersigned.transparency import contract_leaf, leaf_digest, verify_note
 
@@ -416,7 +416,7 @@ class Player(ABC):
             case _:
                 pass
 
-    async def fetched(self, uri: str, by: Attacker | None) -> Answer:
+    async def fetched(self, uri: str, by: Attacker | None) -> FetchAnswer:
         """The answer to a request for `uri`, signed by `by` under the contract."""
         fields: tuple[tuple[str, str], ...] = ()
         if by is not None:

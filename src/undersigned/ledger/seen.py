@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from undersigned.encoding import Did, EngagementId, Instant
 from undersigned.transparency import EMPTY_ROOT
 
-__all__ = ["MAX_OPEN", "Decided", "Fork", "Head", "Seen", "Stated", "connected", "contradicted", "decided", "saw"]
+__all__ = ["MAX_OPEN", "Fork", "Head", "LogDecision", "Seen", "Stated", "connected", "contradicted", "decided", "saw"]
 
 MAX_OPEN = 32
 """Heads of one log that wait to be connected. One more is counted in `missed`: it is in the journal all the same."""
@@ -71,7 +71,7 @@ class Fork(Struct, frozen=True, kw_only=True):
     """
 
 
-class Decided(Struct, frozen=True, kw_only=True):
+class LogDecision(Struct, frozen=True, kw_only=True):
     """What our operator decided about a log that shows two histories."""
 
     at: Instant
@@ -92,7 +92,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     missed: int = 0
     """How many more there were than `open` takes."""
     fork: Fork | None = None
-    past: tuple[Decided, ...] = ()
+    past: tuple[LogDecision, ...] = ()
 
     @property
     def held(self) -> tuple[Stated, ...]:
@@ -144,5 +144,5 @@ def contradicted(before: Seen | None, fork: Fork) -> Seen:
 def decided(before: Seen | None, at: Instant, *, anew: bool, reason: str) -> Seen:
     """After our operator decided that it is one history again: what was agreed, or what comes next."""
     seen = before or Seen()
-    past = (*seen.past, Decided(at=at, anew=anew, reason=reason, fork=seen.fork))[-MAX_PAST:]
+    past = (*seen.past, LogDecision(at=at, anew=anew, reason=reason, fork=seen.fork))[-MAX_PAST:]
     return Seen(agreed=None if anew else seen.agreed, past=past)

@@ -41,7 +41,7 @@ from undersigned.ledger.sqlite_rows import (
 )
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
-__all__ = ["Held", "Outcome", "Release", "SeenChange", "SignedHead", "Stage", "Write"]
+__all__ = ["GroupChanges", "Outcome", "Release", "SeenChange", "SignedHead", "Write", "WriterState"]
 
 _log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class EngagementHead(msgspec.Struct):
     new: bool = False
 
 
-class Stage:
+class GroupChanges:
     """What one group is about to change: rows to be written, and what memory will hold once they are."""
 
     __slots__ = (
@@ -131,7 +131,7 @@ class Stage:
         self.limits = LimitRows()
 
 
-class Held:
+class WriterState:
     """What the writing thread holds in memory of a ledger, and how a group of writes changes it."""
 
     def __init__(self, head_file: HeadFile) -> None:
@@ -176,16 +176,16 @@ class Held:
             self.nodes = {}
         self.nodes.update(nodes)
 
-    def begin(self, db: sqlite3.Connection) -> Stage:
+    def begin(self, db: sqlite3.Connection) -> GroupChanges:
         """Begins a transaction, for which other processes have to wait."""
         db.execute("BEGIN IMMEDIATE")
         others = db.execute("PRAGMA data_version").fetchone()[0]
         if others != self._others:
             # Another process booked since: what is in memory of limits may be less than what is used.
             self._others, self._limits = others, LimitRows()
-        return Stage()
+        return GroupChanges()
 
-    def apply(self, db: sqlite3.Connection, stage: Stage, write: Write) -> Outcome:
+    def apply(self, db: sqlite3.Connection, stage: GroupChanges, write: Write) -> Outcome:
         """Works out what a write changes.
 
         Raises:
@@ -210,7 +210,7 @@ class Held:
         book.keep()
         return totals
 
-    def _apply_commit(self, db: sqlite3.Connection, stage: Stage, commit: Commit) -> Committed:
+    def _apply_commit(self, db: sqlite3.Connection, stage: GroupChanges, commit: Commit) -> Committed:
         name = commit.engagement
         head = stage.heads.get(name) or self._heads.get(name) or self._stored_head(db, name)
         if head is None:
@@ -261,7 +261,7 @@ class Held:
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
         return Committed(self._append(db, stage, name, commit.leaves) if commit.leaves else ())
 
-    def _seen_of(self, db: sqlite3.Connection, stage: Stage, log: str) -> Seen | None:
+    def _seen_of(self, db: sqlite3.Connection, stage: GroupChanges, log: str) -> Seen | None:
         return stage.seen.get(log) or self._seen.get(log) or read_seen(db, log)
 
     def _stored_head(self, db: sqlite3.Connection, name: str) -> EngagementHead | None:
@@ -276,7 +276,9 @@ class Held:
         leaves = dict(db.execute("SELECT hash, id FROM leaf WHERE engagement = ?", (id,)).fetchall())
         return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox), leaves)
 
-    def _append(self, db: sqlite3.Connection, stage: Stage, name: str, leaves: Sequence[bytes]) -> tuple[int, ...]:
+    def _append(
+        self, db: sqlite3.Connection, stage: GroupChanges, name: str, leaves: Sequence[bytes]
+    ) -> tuple[int, ...]:
         head, added = stage.heads[name], stage.leaf_index.setdefault(name, {})
         places: list[int] = []
         for data in leaves:
@@ -297,7 +299,7 @@ class Held:
             places.append(known)
         return tuple(places)
 
-    def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
+    def _keep_checkpoint(self, db: sqlite3.Connection, stage: GroupChanges, signed: SignedHead) -> None:
         stored = node_source(db)
 
         def node(level: int, place: int) -> bytes:
@@ -315,7 +317,7 @@ class Held:
         )
         db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))
 
-    def flush(self, db: sqlite3.Connection, stage: Stage) -> None:
+    def flush(self, db: sqlite3.Connection, stage: GroupChanges) -> None:
         """Writes the rows of a group, which are not there before COMMIT."""
         engagements = stage.engagements.values()
         for insert, rows in (
@@ -335,7 +337,7 @@ class Held:
         if stage.frontier is not None:
             db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
 
-    def adopt(self, stage: Stage) -> None:
+    def adopt(self, stage: GroupChanges) -> None:
         """Takes over what a group changed, which is on disk now."""
         if len(self._heads) > MAX_HEADS:
             self._heads.clear()

@@ -41,7 +41,7 @@ from undersigned.ledger.sqlite_file import (
     prepare,
     translated,
 )
-from undersigned.ledger.sqlite_group import Held, Outcome, Write
+from undersigned.ledger.sqlite_group import Outcome, Write, WriterState
 
 __all__ = ["Writer"]
 
@@ -69,7 +69,7 @@ class Writer(threading.Thread):
         """Why the last attempt to write failed; None while all is well."""
         self.damage: LedgerError | None = None
         """Why this ledger is not written any more."""
-        self.held = Held(HeadFile(next_to(path, ".head")))
+        self.held = WriterState(HeadFile(next_to(path, ".head")))
         self._loop = loop
         self._path = path
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()

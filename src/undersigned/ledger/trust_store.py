@@ -30,7 +30,7 @@ from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger.sqlite_file import Lock, connect, next_to, translated
 from undersigned.ledger.trust_names import LISTED, Names, listed
-from undersigned.trust import KINDS, Edge, Link, Question, Read, Reader, Status, Wanted, answer, beside
+from undersigned.trust import KINDS, Edge, EdgeQuery, Link, Question, Read, Reader, Status, answer, beside
 
 __all__ = ["Admitted", "TrustStore"]
 
@@ -239,7 +239,7 @@ class TrustStore:
         sql = f"SELECT id FROM edge WHERE digest IN {LISTED}"  # noqa: S608 - names of ours
         left_out = {*without, *(number for (number,) in self._db.execute(sql, (listed(without),)))}
 
-        def read(wanted: Wanted) -> Read:
+        def read(wanted: EdgeQuery) -> Read:
             found = self.read(wanted)
             if wanted.of not in ("source", "target"):
                 return found
@@ -249,7 +249,7 @@ class TrustStore:
 
         return read
 
-    def read(self, wanted: Wanted) -> Read:
+    def read(self, wanted: EdgeQuery) -> Read:
         """What a question wants; a `Reader`. At most one above `most` is read."""
         names = self._names
         with _translating(self.path):
@@ -277,7 +277,7 @@ class TrustStore:
         about = [capability or None for capability in capabilities]
         return list(zip(refs, sources, targets, kinds, about, weights, map(bool, counting), changes, strict=True))
 
-    def _where(self, end: str, wanted: Wanted) -> tuple[str, list[object]]:
+    def _where(self, end: str, wanted: EdgeQuery) -> tuple[str, list[object]]:
         """The condition of a question for edges, and its parameters."""
         numbers = self._names.numbers
         parts, values = [f"{end} IN {LISTED}"], [listed(numbers(wanted.dids))]

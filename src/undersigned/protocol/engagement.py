@@ -14,7 +14,7 @@ from undersigned.contract import Deadlines
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Tender
-from undersigned.protocol.peer_view import PeerView, Step
+from undersigned.protocol.peer_view import PeerView, Transition
 from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
 from undersigned.scope import Approved
 
@@ -315,7 +315,7 @@ class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     """Whether a move of ours is expected to answer soon what is unanswered."""
     peer_saw: int = 0
     """How many own moves the peer's next move must have seen: those that its last one had, or a notice before it."""
-    crossing: tuple[Step, ...] = ()
+    crossing: tuple[Transition, ...] = ()
     """Own moves that no move of the peer has seen (rule C7)."""
     peer_view: PeerView = PeerView()
     """The state that the peer was in after its last move, without those."""

@@ -34,7 +34,7 @@ from undersigned.protocol.states import (
     PROVIDER,
     ROLES,
     ROWS,
-    Row,
+    TableRow,
 )
 
 __all__ = [
@@ -69,7 +69,7 @@ _WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
 """Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
 
 
-_Judged: TypeAlias = tuple[Outcome, int, Row | None, Case | None]
+_Judged: TypeAlias = tuple[Outcome, int, TableRow | None, Case | None]
 """What becomes of a message, how much its sender had seen, its row, and the case: none of a notice and of a repeat."""
 
 
@@ -363,7 +363,7 @@ def _limits(engagement: Engagement, move: VerifiedMessage, *, nothing: bool, too
 # --- changing
 
 
-def _chain(case: Case, row: Row | None) -> Changes:
+def _chain(case: Case, row: TableRow | None) -> Changes:
     """Both chains after a recorded move, whatever it moves."""
     engagement, move, at, seen, tabled = case.engagement, case.move, case.at, case.seen, case.engagement.tabled
     lane = (tabled.kind if tabled is not None else "") if case.in_lane else None

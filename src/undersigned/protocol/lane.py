@@ -29,7 +29,7 @@ from undersigned.protocol.case import (
     offered_at,
 )
 from undersigned.protocol.engagement import Contract, Ending, Engagement, Mark, Tabled, Were
-from undersigned.protocol.states import HIRER, IDLE, LANE, OTHER, PERFORMED, PROVIDER, Role, Row
+from undersigned.protocol.states import HIRER, IDLE, LANE, OTHER, PERFORMED, PROVIDER, Role, TableRow
 
 __all__ = [
     "accepts_document",
@@ -58,7 +58,7 @@ def may_change(state: str, kind: str) -> bool:
     return state not in ("closing", "closed") and (state != "disputed" or kind == "Release")
 
 
-def lane_row(case: Case) -> Row | None:
+def lane_row(case: Case) -> TableRow | None:
     """The row of a move about a document; None if it crossed a move of ours and is void.
 
     Raises:
@@ -89,7 +89,7 @@ def unreleased(case: Case) -> bool:
     return released is not None and not knows(case, (released,))
 
 
-def _refused(case: Case, row: Row | None) -> Refused:
+def _refused(case: Case, row: TableRow | None) -> Refused:
     """What has no row; or has one, and names no document that is on the table."""
     engagement, message = case.engagement, case.move.message
     text = f"{message.role} sent {message.type} with the documents {engagement.lane}; legal here: {_legal_here(case)}"
@@ -212,7 +212,7 @@ def _tabled(case: Case) -> Tabled:
 # --- facts
 
 
-def lane_facts(case: Case, row: Row) -> dict[str, Any]:
+def lane_facts(case: Case, row: TableRow) -> dict[str, Any]:
     """What a move about a document that applies makes of the engagement."""
     message = case.move.message
     match message:

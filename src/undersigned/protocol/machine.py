@@ -14,7 +14,7 @@ from typing import Final
 
 from transitions import Machine
 
-from undersigned.protocol.states import ENDED, Row, rows_of
+from undersigned.protocol.states import ENDED, TableRow, rows_of
 
 __all__ = ["draw", "figures", "machine"]
 
@@ -62,11 +62,11 @@ def figures() -> dict[str, str]:
     return {table: draw(table) for table in _FIRST}
 
 
-def _trigger(row: Row) -> str:
+def _trigger(row: TableRow) -> str:
     return f"{row.type}/{row.role}/{row.case}"
 
 
-def _label(row: Row) -> str:
+def _label(row: TableRow) -> str:
     case = f", {row.case}" if row.case else ""
     return f"{row.type} ({row.role}{case})"
 

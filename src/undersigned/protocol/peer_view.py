@@ -1,7 +1,7 @@
 """The state that the other side was in when it said what crossed moves of ours (rule C7).
 
-What a side says is judged by what it knew. So each move of ours is kept as a `Step` until a move of the peer has seen
-it; from then on the state that the peer is in follows by the same tables, as it does for each move of the peer's.
+What a side says is judged by what it knew. So each move of ours is kept as a `Transition` until a move of the peer has
+seen it; from then on the state that the peer is in follows by the same tables, as it does for each move of the peer's.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 """
@@ -18,10 +18,10 @@ from undersigned.messages import Message, Terminate
 from undersigned.messages import Review as ReviewMove
 from undersigned.protocol.states import ENDED, LANE_TYPES, OTHER, ROWS, START, Role
 
-__all__ = ["PeerView", "Step", "allows", "goes_on", "step_of"]
+__all__ = ["PeerView", "Transition", "allows", "goes_on", "step_of"]
 
 
-class Step(Struct, frozen=True, gc=False):
+class Transition(Struct, frozen=True, gc=False):
     """What a move does to a state, without the move."""
 
     sequence: int
@@ -41,7 +41,7 @@ class PeerView(Struct, frozen=True, gc=False):
     """Who has closed its books since, as far as it knows."""
 
 
-def step_of(message: Message, *, lane: str | None) -> Step:
+def step_of(message: Message, *, lane: str | None) -> Transition:
     """The step of a move. `lane` is the kind of document on the table if the move is about one, else None."""
     case = ""
     kind = message.type
@@ -49,7 +49,7 @@ def step_of(message: Message, *, lane: str | None) -> Step:
         case = "release" if kind == "Seal" and lane == "Release" else "lane"
     elif kind in _OF_SEVERAL_CASES:
         case = _case_of(message)
-    return Step(message.sequence, message.role, kind, case)
+    return Transition(message.sequence, message.role, kind, case)
 
 
 _OF_SEVERAL_CASES: Final = frozenset({"Review", "Closing", "Terminate"})
@@ -63,12 +63,12 @@ def _case_of(message: Message) -> str:
     return "no_ruling" if isinstance(message, Terminate) and message.cause == "no_ruling" else ""
 
 
-def allows(view: PeerView, step: Step) -> bool:
+def allows(view: PeerView, step: Transition) -> bool:
     """Whether the tables let a side in this state make this step, or take it from the other."""
     return goes_on(view, step) is not view
 
 
-def goes_on(view: PeerView, step: Step) -> PeerView:
+def goes_on(view: PeerView, step: Transition) -> PeerView:
     """The view after a step of either side; one that finds no row is void there, and the view is the same one."""
     state, kind, case = view.state, step.kind, step.case
     if case and kind in LANE_TYPES:

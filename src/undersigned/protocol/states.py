@@ -43,7 +43,7 @@ __all__ = [
     "STATES",
     "TABLES",
     "Role",
-    "Row",
+    "TableRow",
     "rows_of",
 ]
 
@@ -69,7 +69,7 @@ PERFORMED: Final = frozenset({"sealed", "working", "suspended", "cancelling", "d
 """States of a contract that nothing has ended yet."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One cell of a table, written out for one state and one sender's role."""
 
     state: str
@@ -90,18 +90,18 @@ TABLES: Final[Mapping[str, Any]] = MappingProxyType(
 """`tables.json` as it stands."""
 
 
-def rows_of(table: str) -> tuple[Row, ...]:
+def rows_of(table: str) -> tuple[TableRow, ...]:
     """The rows of one table (`negotiation`, `contract`, `lane`), one for each state and role they are written for."""
     return tuple(
-        Row(state, row["type"], role, row.get("case", ""), row["next"], row.get("guard", ""), row.get("check", ""))
+        TableRow(state, row["type"], role, row.get("case", ""), row["next"], row.get("guard", ""), row.get("check", ""))
         for row in TABLES[table]
         for state in row["states"]
         for role in row["roles"]
     )
 
 
-def _written_out() -> dict[tuple[str, str, str, str], Row]:
-    table: dict[tuple[str, str, str, str], Row] = {}
+def _written_out() -> dict[tuple[str, str, str, str], TableRow]:
+    table: dict[tuple[str, str, str, str], TableRow] = {}
     for row in rows_of("negotiation") + rows_of("contract"):
         key = (row.state, row.type, row.role, row.case)
         if key in table:
@@ -110,10 +110,10 @@ def _written_out() -> dict[tuple[str, str, str, str], Row]:
     return table
 
 
-ROWS: Final[Mapping[tuple[str, str, str, str], Row]] = MappingProxyType(_written_out())
+ROWS: Final[Mapping[tuple[str, str, str, str], TableRow]] = MappingProxyType(_written_out())
 """Negotiation and contract in one lookup: (state, type, sender's role, case)."""
 
-LANE: Final[Mapping[tuple[str, str, str], Row]] = MappingProxyType(
+LANE: Final[Mapping[tuple[str, str, str], TableRow]] = MappingProxyType(
     {(row.state, row.type, row.role): row for row in rows_of("lane")}
 )
 """The document lane: (state of the lane, type, sender's role)."""

@@ -36,7 +36,7 @@ from undersigned.runtime.engagement.outgoing import bound_to_key, cannot_sign
 from undersigned.runtime.engagement.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.evidence.accusations import equivocation_proof, keep_evidence, proved
 from undersigned.runtime.evidence.decisions import (
-    InForce,
+    DecisionBasis,
     RecordedDecision,
     Replayed,
     decision_named,
@@ -65,7 +65,7 @@ from undersigned.runtime.execution.services import Service, handler_named, load_
 from undersigned.runtime.execution.settlement import awaited
 from undersigned.runtime.execution.work import contracts_to_deliver
 from undersigned.runtime.fetching.bodies import Body, FinalAnswer
-from undersigned.runtime.fetching.fetcher import Answer, GathererLimits, looked_up_for
+from undersigned.runtime.fetching.fetcher import FetchAnswer, GathererLimits, looked_up_for
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.other_side import Fields, Sent
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
@@ -130,7 +130,6 @@ __all__ = [
     "Absent",
     "Agent",
     "AnchorBook",
-    "Answer",
     "Answered",
     "Approves",
     "ArtifactStore",
@@ -142,9 +141,11 @@ __all__ = [
     "ContractOrder",
     "ControlPart",
     "Conversation",
+    "DecisionBasis",
     "Differs",
     "DomainLink",
     "Event",
+    "FetchAnswer",
     "Fields",
     "FinalAnswer",
     "Gate",
@@ -154,7 +155,6 @@ __all__ = [
     "Hire",
     "HireResult",
     "Home",
-    "InForce",
     "Issued",
     "Job",
     "KeptRecord",

@@ -23,7 +23,7 @@ from .engagement.kept import KeptInputs
 from .engagement.waking import closing_error
 from .engagement.watchers import Watchers
 from .fetching.gather import USUAL_SECONDS, Gatherer
-from .fetching.other_side import OtherSide, Unasked
+from .fetching.other_side import NoListener, OtherSide
 from .fetching.seen_histories import SeenHistories
 from .fetching.status_keeper import StatusKeeper
 from .home.home import Home
@@ -67,7 +67,7 @@ class AgentBase:
         self.artifacts = home.open_artifacts()
         self.max_artifact_bytes = configuration.artifacts.max_bytes
         """Most bytes of an artifact or input where the contract says nothing."""
-        self.other_side: OtherSide = Unasked()
+        self.other_side: OtherSide = NoListener()
         """Asks servers of the other side of a contract; set by what listens for this agent."""
         self.kept_inputs = KeptInputs()
         self.base_url = (configuration.listen.url or "").rstrip("/")

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
-from undersigned.trust import Accused, Authority, Outcome, Reason, Written
+from undersigned.trust import Accused, DecisionInput, IssuerAuthority, Outcome, Reason
 
 __all__ = [
     "ASKS",
@@ -75,13 +75,13 @@ ASKS: Final = frozenset({"approval_required", "did_last_known", "in_doubt", "sta
 """Codes by which a person is asked; any other that is not `met` denies."""
 
 
-class Heard(Written, frozen=True, omit_defaults=True):
+class Heard(DecisionInput, frozen=True, omit_defaults=True):
     """What the trust graph answered."""
 
-    authority: tuple[Authority, ...] = ()
+    authority: tuple[IssuerAuthority, ...] = ()
     accused: tuple[Accused, ...] = ()
 
-    def entitled(self, issuer: Did, predicate: str, at: Instant) -> Authority | None:
+    def entitled(self, issuer: Did, predicate: str, at: Instant) -> IssuerAuthority | None:
         """The answer about somebody at a time."""
         about = (issuer, predicate, at)
         return next((one for one in self.authority if (one.issuer, one.credential_type, one.at) == about), None)

@@ -13,7 +13,7 @@ from undersigned.transport.base import (
     closed_by_peer,
     closing,
 )
-from undersigned.transport.budget import Allowance, Budget, LogBudget
+from undersigned.transport.budget import Allowance, FailureBudget, LogBudget
 from undersigned.transport.connecting import TRANSPORTS, connect
 from undersigned.transport.daemon_thread import in_daemon
 from undersigned.transport.memory import listen_memory, memory_pair
@@ -33,9 +33,9 @@ __all__ = [
     "TRANSPORTS",
     "AcceptedChannel",
     "Allowance",
-    "Budget",
     "Channel",
     "ChannelLimits",
+    "FailureBudget",
     "Identity",
     "LogBudget",
     "Proved",

@@ -12,10 +12,10 @@ from collections import OrderedDict
 
 from undersigned.errors import TransportError
 
-__all__ = ["Allowance", "Budget", "LogBudget"]
+__all__ = ["Allowance", "FailureBudget", "LogBudget"]
 
 
-class Budget:
+class FailureBudget:
     """At most `failures` failures per key in any window of `window_seconds`, counted from the first of them.
 
     Times are seconds of any clock that does not run back. Holds at most `max_keys` keys; the one that started its
@@ -55,12 +55,12 @@ class Budget:
 
 
 class LogBudget:
-    """How often our log has a line of what others may cause as often as they like, as a `Budget` counts. Each says how
-    many before it were not written.
+    """How often our log has a line of what others may cause as often as they like, as a `FailureBudget` counts. Each
+    says how many before it were not written.
     """
 
     def __init__(self, lines: int = 20, window_seconds: float = 60.0) -> None:
-        self._budget = Budget(lines, window_seconds)
+        self._budget = FailureBudget(lines, window_seconds)
         self._untold = 0
 
     def take(self, at: float, key: str = "") -> int | None:

@@ -48,8 +48,8 @@ from undersigned.encoding import (
     Did,
     DidUrl,
     Instant,
+    JsonLimits,
     JsonObject,
-    Limits,
     canonicalize,
     decode_json,
     multibase_encode,
@@ -68,7 +68,7 @@ PROTOCOL_VERSIONS: Final = ("1.0",)
 """Versions of the protocol that this code speaks, the one it likes best first."""
 
 _PROOF_LIFE_SECONDS: Final = 60
-_FRAME_LIMITS: Final = Limits(max_bytes=MAX_FRAME_BYTES, max_depth=4, max_members=16, max_items=16, max_string=2048)
+_FRAME_LIMITS: Final = JsonLimits(max_bytes=MAX_FRAME_BYTES, max_depth=4, max_members=16, max_items=16, max_string=2048)
 
 Nonce = Annotated[str, msgspec.Meta(pattern="^u[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 Version = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,3}\\.[0-9]{1,3}$")]

@@ -12,7 +12,7 @@ from undersigned.trust.anchor_sets import (
     verify_set,
 )
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.answers import Answer, Answers, Asked, Rated, Subject, asked_about, parties_of, question_of
+from undersigned.trust.answers import Answer, Answers, Questions, Rated, Subject, asked_about, parties_of, question_of
 from undersigned.trust.approval import (
     Approvers,
     Put,
@@ -26,7 +26,7 @@ from undersigned.trust.approval import (
     verify_approval,
     weigh,
 )
-from undersigned.trust.authority import Authority, authority, entitled
+from undersigned.trust.authority import IssuerAuthority, authority, entitled
 from undersigned.trust.cedar import cedar_schema, read_cedar
 from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths, drawn_text
@@ -42,7 +42,18 @@ from undersigned.trust.establishment import (
     verify_establishment,
 )
 from undersigned.trust.evaluate import evaluate
-from undersigned.trust.graph import Graph, Link, Path, Question, Read, Reader, Wanted, answer, beside, check_presented
+from undersigned.trust.graph import (
+    EdgeQuery,
+    Graph,
+    Link,
+    Path,
+    Question,
+    Read,
+    Reader,
+    answer,
+    beside,
+    check_presented,
+)
 from undersigned.trust.policy import Demand, Policy, Rule, Stake
 from undersigned.trust.policy_cases import (
     Case,
@@ -79,12 +90,12 @@ from undersigned.trust.registry import (
     recognition_asks,
     registry_asks,
 )
-from undersigned.trust.reliance import Lost, OpenEngagement, Shown, losing_their_path, shown_in
+from undersigned.trust.reliance import Lost, OpenEngagement, ShownClaim, losing_their_path, shown_in
 from undersigned.trust.replay import Difference, Restored, answers_again, differences, replay
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.weighing import lapsed, needs, weigh_party
-from undersigned.trust.written import Written
+from undersigned.trust.written import DecisionInput
 
 __all__ = [
     "ANY",
@@ -102,15 +113,15 @@ __all__ = [
     "Answer",
     "Answers",
     "Approvers",
-    "Asked",
-    "Authority",
     "AuthorityStatement",
     "Case",
     "CaseResult",
     "Decision",
+    "DecisionInput",
     "Demand",
     "Difference",
     "Edge",
+    "EdgeQuery",
     "Established",
     "Establishment",
     "Fetched",
@@ -118,6 +129,7 @@ __all__ = [
     "Ground",
     "Hypothetical",
     "Inputs",
+    "IssuerAuthority",
     "Kind",
     "Link",
     "Lost",
@@ -129,6 +141,7 @@ __all__ = [
     "Put",
     "QueryKind",
     "Question",
+    "Questions",
     "Rated",
     "Rating",
     "Read",
@@ -141,7 +154,7 @@ __all__ = [
     "Reputation",
     "Restored",
     "Rule",
-    "Shown",
+    "ShownClaim",
     "Stake",
     "Standing",
     "StatementFile",
@@ -153,8 +166,6 @@ __all__ = [
     "VerifiedApproval",
     "VerifiedRecord",
     "Viewpoint",
-    "Wanted",
-    "Written",
     "accused",
     "adoption",
     "anchor_changes",

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import Edge
-from undersigned.trust.graph import Meter, Question, TooMuchWork, Wanted, Work
+from undersigned.trust.graph import EdgeQuery, Meter, Question, ReadCost, TooMuchWork
 from undersigned.trust.viewpoint import Negatives, Viewpoint, negatives, read_edges, stands_until
 
 __all__ = ["Accused", "accused"]
@@ -35,8 +35,8 @@ class Accused(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The version of the anchors that answered."""
     at: Instant
     until: Instant | None = None
-    """As `Authority.until`."""
-    work: Work
+    """As `IssuerAuthority.until`."""
+    work: ReadCost
 
 
 def accused(party: Did, view: Viewpoint) -> Question[Accused]:
@@ -52,7 +52,7 @@ def accused(party: Did, view: Viewpoint) -> Question[Accused]:
         # What a party shows is its own choice, and it shows no organisation that is not asked for.
         known: list[Edge] = []
         if view.heard():
-            known = yield from read_edges(Wanted("target", (party,), ("membership",)), meter)
+            known = yield from read_edges(EdgeQuery("target", (party,), ("membership",)), meter)
         changes += [edge.changes(view.now) for edge in known]
         standing = {edge.digest: edge for edge in known if edge.counts(view.now)}
         against = yield from negatives(view, (party, *(edge.source for edge in standing.values())), meter)

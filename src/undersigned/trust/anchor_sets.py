@@ -27,7 +27,7 @@ from undersigned.trust.signed import read_signed, write_signed
 __all__ = [
     "AnchorChanges",
     "AnchorSet",
-    "Signed",
+    "SignedAnchors",
     "anchor_changes",
     "anchor_set",
     "check_issuer",
@@ -38,14 +38,14 @@ __all__ = [
 ]
 
 
-class Signed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+class SignedAnchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """What a record and a set have in common."""
 
     id: MessageId
     version: Literal["1.0"]
 
 
-class AnchorSet(Signed, frozen=True, kw_only=True):
+class AnchorSet(SignedAnchors, frozen=True, kw_only=True):
     """What a body publishes for its industry, without its proof."""
 
     issuer: Did

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from undersigned.encoding import Did, Instant, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.edge import MAX_DEPTH
-from undersigned.trust.written import Written
+from undersigned.trust.written import DecisionInput
 
 __all__ = ["ANY", "Anchor", "Anchors"]
 
@@ -50,7 +50,7 @@ class Anchor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return self.depth if self.types and self.capabilities else ANY
 
 
-class Anchors(Written, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Anchors(DecisionInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All anchors; nobody else is believed about anything without a chain from one of them."""
 
     anchors: tuple[Anchor, ...] = ()

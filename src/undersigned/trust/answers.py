@@ -22,20 +22,20 @@ from undersigned.credentials import MEMBERSHIP, Credential, VerifiedPresentation
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.accused import Accused, accused
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.authority import Authority, Entitled, authority, entitled
+from undersigned.trust.authority import Entitled, IssuerAuthority, authority, entitled
 from undersigned.trust.edge import KINDS, MAX_DEPTH
 from undersigned.trust.graph import Question, Reader, answer
 from undersigned.trust.policy import Demand, Policy, Stake
-from undersigned.trust.reliance import Shown, shown_in
+from undersigned.trust.reliance import ShownClaim, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
-from undersigned.trust.written import Written
+from undersigned.trust.written import DecisionInput
 
 __all__ = [
     "Answer",
     "Answers",
-    "Asked",
     "Claimed",
+    "Questions",
     "Rated",
     "Subject",
     "Suspected",
@@ -74,15 +74,15 @@ class Suspected(Struct, frozen=True):
     party: Did
 
 
-Subject: TypeAlias = Shown | Claimed | Rated | Suspected
+Subject: TypeAlias = ShownClaim | Claimed | Rated | Suspected
 """What one question of a decision is about."""
-Answer: TypeAlias = Authority | Entitled | Reputation | Accused
+Answer: TypeAlias = IssuerAuthority | Entitled | Reputation | Accused
 
 
-class Asked(Struct, frozen=True):
+class Questions(Struct, frozen=True):
     """The questions of one decision, each once."""
 
-    authority: tuple[Shown, ...]
+    authority: tuple[ShownClaim, ...]
     """Is this issuer entitled to that?"""
     entitled: tuple[Claimed, ...]
     """Who would be?"""
@@ -91,21 +91,21 @@ class Asked(Struct, frozen=True):
     """The party itself, and the organisations that it says it belongs to."""
 
 
-class Answers(Written, frozen=True, kw_only=True):
+class Answers(DecisionInput, frozen=True, kw_only=True):
     """The answers, in any order. What is not among them was not answered, and counts as no."""
 
-    authority: tuple[Authority, ...] = ()
+    authority: tuple[IssuerAuthority, ...] = ()
     entitled: tuple[Entitled, ...] = ()
     reputation: tuple[Reputation, ...] = ()
     accused: tuple[Accused, ...] = ()
 
     @classmethod
-    def of(cls, asked: Asked, view: Viewpoint, read: Reader) -> Answers:
+    def of(cls, asked: Questions, view: Viewpoint, read: Reader) -> Answers:
         """The answers of one state of a graph."""
         return cls.given(asked, lambda one: answer(question_of(one, view), read))
 
     @classmethod
-    def given(cls, asked: Asked, ask: Callable[[Subject], Any]) -> Answers:
+    def given(cls, asked: Questions, ask: Callable[[Subject], Any]) -> Answers:
         """What `ask` answers to each."""
         return cls(
             authority=tuple(map(ask, asked.authority)),
@@ -150,7 +150,7 @@ class Answers(Written, frozen=True, kw_only=True):
         told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in self.authority]
         return replace(self, authority=tuple(told))
 
-    def about(self, shown: Shown) -> Authority | None:
+    def about(self, shown: ShownClaim) -> IssuerAuthority | None:
         """Whether the issuer of a claim is entitled to it; None: not answered."""
         for one in self.authority:
             if (one.issuer, one.credential_type, one.capability) == (
@@ -198,18 +198,18 @@ def question_of(about: Subject, view: Viewpoint) -> Question[Answer]:
     return authority(about.issuer, about.credential_type, about.capability, view)
 
 
-def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | None = None) -> Asked:
+def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | None = None) -> Questions:
     """What a decision about this presentation by this policy has to know of the graph.
 
     Source: protocol-spec/12-trust.md, section 12.8
     """
     demands, claims, rated = _sought(policy, stake)
-    shown: dict[Shown, None] = {}
+    shown: dict[ShownClaim, None] = {}
     for demand in demands:
         for credential in presented.credentials:
             if demand.type in credential.types and credential.issuer != presented.holder:
                 shown[shown_in(credential, demand.type)] = None
-    return Asked(
+    return Questions(
         authority=tuple(shown),
         entitled=claims,
         reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),

@@ -18,16 +18,16 @@ from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import MAX_DEPTH, Edge
-from undersigned.trust.graph import MAX_PATHS, Meter, Path, Question, Read, TooMuchWork, Wanted, Work
+from undersigned.trust.graph import MAX_PATHS, EdgeQuery, Meter, Path, Question, Read, ReadCost, TooMuchWork
 from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, read_edges, stands_until
 
-__all__ = ["Authority", "Entitled", "authority", "entitled"]
+__all__ = ["Entitled", "IssuerAuthority", "authority", "entitled"]
 
 MAX_LISTED: Final = 64
 """Issuers that are listed; a request names no more."""
 
 
-class Authority(Struct, frozen=True, kw_only=True):
+class IssuerAuthority(Struct, frozen=True, kw_only=True):
     """Whether an issuer is entitled to attest a claim, and by whom."""
 
     issuer: Did
@@ -46,7 +46,7 @@ class Authority(Struct, frozen=True, kw_only=True):
     at: Instant
     until: Instant | None = None
     """Last second for which the answer may be kept, if the graph does not change; None: no end."""
-    work: Work
+    work: ReadCost
 
     @property
     def entitled(self) -> bool:
@@ -71,7 +71,7 @@ class Authority(Struct, frozen=True, kw_only=True):
 _SAID = {"yes": "may attest", "no": "may not attest", "indeterminate": "could not be shown to be entitled to attest"}
 
 
-def authority(issuer: Did, credential_type: str, capability: str | None, view: Viewpoint) -> Question[Authority]:
+def authority(issuer: Did, credential_type: str, capability: str | None, view: Viewpoint) -> Question[IssuerAuthority]:
     """Asks whether our anchors entitle `issuer` to attest a claim of this type, about this capability.
 
     A claim about no capability is covered by authority for the name of its type.
@@ -108,7 +108,7 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
             else f"a chain of authority for {about} from an anchor to {issuer}",
             *lapsed_text(view, read.values()),
         )
-    return Authority(
+    return IssuerAuthority(
         issuer=issuer,
         credential_type=credential_type,
         capability=capability,
@@ -135,7 +135,7 @@ class Entitled(Struct, frozen=True, kw_only=True, omit_defaults=True):
     anchors: Digest
     at: Instant
     until: Instant | None
-    """As `Authority.until`."""
+    """As `IssuerAuthority.until`."""
     dissent: tuple[Edge, ...] = ()
     """The accusations that were heard against some who would be entitled."""
 
@@ -175,7 +175,7 @@ def entitled(
 
 def _granted(
     about: str, roots: dict[Did, int], view: Viewpoint, meter: Meter, read: dict[Digest, Edge]
-) -> Generator[Wanted, Read, tuple[list[Edge], set[Did]]]:
+) -> Generator[EdgeQuery, Read, tuple[list[Edge], set[Did]]]:
     """The authority for `about` that hangs below the roots, counts now and leads through nobody who is refused, and
     whoever it reaches; all that was read goes into `read`.
 
@@ -186,7 +186,7 @@ def _granted(
     best, asked = dict(roots), set[Did]()
     for _ in range(MAX_DEPTH):
         fresh = tuple(sorted(did for did, left in best.items() if left > 0 and did not in asked))
-        edges = yield from read_edges(Wanted("source", fresh, ("authority",), about), meter)
+        edges = yield from read_edges(EdgeQuery("source", fresh, ("authority",), about), meter)
         asked.update(fresh)
         read.update({edge.digest: edge for edge in edges})
         let_in = [edge for edge in edges if not {edge.source, edge.target} & view.refused]

@@ -30,8 +30,8 @@ from undersigned.trust.answers import Answers, parties_of
 from undersigned.trust.decision import Decision, Fetched, Inputs
 from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.weighing import (
-    Given,
     Weighed,
+    WeighingInput,
     asked,
     no,
     weigh_accusations,
@@ -76,7 +76,7 @@ def evaluate(
     """
     if terms is not None:
         stake = Stake.of(terms)
-    given = Given(presented, policy, now, statuses, answers.standing(anchors, now), stake)
+    given = WeighingInput(presented, policy, now, statuses, answers.standing(anchors, now), stake)
     credentials, grounds = weigh_credentials(given)
     spoken, ratings = weigh_reputation(given)
     against, accusations = weigh_accusations(given)

@@ -1,8 +1,8 @@
 """The trust graph, asked for edge by edge: a question says which edges it needs, and gets them as values.
 
-A question is a generator. It yields `Wanted` and is sent the edges; `answer` drives it with anything that reads, be it
-`Graph` in memory or a store of the shell. So only the neighbourhood of a question is ever read, and nothing here does
-input or output. What is sent may be in any order: every choice that could depend on it is made on sorted values.
+A question is a generator. It yields `EdgeQuery` and is sent the edges; `answer` drives it with anything that reads, be
+it `Graph` in memory or a store of the shell. So only the neighbourhood of a question is ever read, and nothing here
+does input or output. What is sent may be in any order: every choice that could depend on it is made on sorted values.
 
 Source: protocol-spec/12-trust.md, sections 12.2 and 12.6
 """
@@ -20,16 +20,16 @@ from undersigned.trust.edge import MAX_DEPTH, Edge, Kind
 
 __all__ = [
     "WORK_LIMIT",
+    "EdgeQuery",
     "Graph",
     "Link",
     "Meter",
     "Path",
     "Question",
+    "ReadCost",
     "Reader",
     "Ref",
     "TooMuchWork",
-    "Wanted",
-    "Work",
     "answer",
     "beside",
     "check_presented",
@@ -55,7 +55,7 @@ Link: TypeAlias = tuple[Ref, Did, Did, Kind, "str | None", int, bool, "Instant |
 it counts now, and `changes` of the edge. A tuple and no struct, because a store makes thousands of them."""
 
 
-class Wanted(NamedTuple):
+class EdgeQuery(NamedTuple):
     """What a question needs to go on: edges by one of their ends, or the names that share a key."""
 
     of: Literal["source", "target", "reached", "key", "ref"]
@@ -78,12 +78,12 @@ class Wanted(NamedTuple):
 
 
 Read: TypeAlias = "Sequence[Edge] | Sequence[Link] | Sequence[tuple[Did, Did]] | Sequence[tuple[Ref, Edge]]"
-Reader: TypeAlias = Callable[[Wanted], Read]
+Reader: TypeAlias = Callable[[EdgeQuery], Read]
 """Gives what is wanted, in any order."""
-Question: TypeAlias = Generator[Wanted, Read, T]
+Question: TypeAlias = Generator[EdgeQuery, Read, T]
 
 
-class Work(NamedTuple):
+class ReadCost(NamedTuple):
     """What an answer cost."""
 
     nodes: int
@@ -129,9 +129,9 @@ class Meter:
             raise TooMuchWork
 
     @property
-    def work(self) -> Work:
+    def work(self) -> ReadCost:
         """All of it."""
-        return Work(len(self.dids), min(self.edges, self.limit))
+        return ReadCost(len(self.dids), min(self.edges, self.limit))
 
 
 def answer(question: Question[T], read: Reader) -> T:
@@ -148,7 +148,7 @@ def beside(edges: Iterable[Edge], read: Reader) -> Reader:
     """A reader of what `read` reads, and of these edges, which are stored nowhere."""
     more = Graph(edges)
 
-    def both(wanted: Wanted) -> Read:
+    def both(wanted: EdgeQuery) -> Read:
         return [*read(wanted), *more.read(wanted)]  # pyright: ignore[reportReturnType] - both are of the one kind wanted
 
     return both
@@ -170,7 +170,7 @@ class Graph:
             for name in names:
                 self._having[name].add(did)
 
-    def read(self, wanted: Wanted) -> Read:
+    def read(self, wanted: EdgeQuery) -> Read:
         """What a question wants; a `Reader`."""
         if wanted.of == "key":
             pairs: set[tuple[Did, Did]] = set()

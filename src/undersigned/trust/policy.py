@@ -39,7 +39,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
-from undersigned.trust.written import Written
+from undersigned.trust.written import DecisionInput
 
 __all__ = ["Demand", "Policy", "Rule", "Stake"]
 
@@ -114,7 +114,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return compare_amounts(price.amount, self.above) > 0
 
 
-class Policy(Written, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
+class Policy(DecisionInput, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
     """What has to be so; each field is one clause, and decisions name it."""
 
     name: Name = "default"

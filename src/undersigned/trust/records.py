@@ -21,7 +21,7 @@ from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
 from undersigned.errors import CredentialError, FormatError, VerificationError
 from undersigned.proof import JCS_SUITES, proofs_of, verify_proof_set
-from undersigned.trust.anchor_sets import AnchorSet, Signed, check_issuer
+from undersigned.trust.anchor_sets import AnchorSet, SignedAnchors, check_issuer
 from undersigned.trust.anchors import ANY, Anchor
 from undersigned.trust.signed import read_signed, write_signed
 
@@ -41,7 +41,7 @@ MAX_PEOPLE: Final = 8
 Evidence = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-class _Record(Signed, frozen=True, kw_only=True):
+class _Record(SignedAnchors, frozen=True, kw_only=True):
     added: Instant
     evidence: Evidence
     anchor: Anchor | None = None

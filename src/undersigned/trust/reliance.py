@@ -16,12 +16,12 @@ from undersigned.trust.edge import KINDS
 from undersigned.trust.graph import Reader, answer
 from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Lost", "OpenEngagement", "Shown", "losing_their_path", "shown_in"]
+__all__ = ["Lost", "OpenEngagement", "ShownClaim", "losing_their_path", "shown_in"]
 
 _CAPABILITY = {of.claim.type: of.member for of in KINDS.values()}
 
 
-class Shown(Struct, frozen=True):
+class ShownClaim(Struct, frozen=True):
     """What a credential claims, as far as belief in its issuer goes."""
 
     issuer: Did
@@ -36,7 +36,7 @@ class OpenEngagement(Struct, frozen=True, kw_only=True):
     peer: Did
     required: tuple[str, ...]
     """Types of credential, each to be shown once by somebody entitled."""
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownClaim, ...]
 
 
 class Lost(Struct, frozen=True, kw_only=True):
@@ -44,17 +44,17 @@ class Lost(Struct, frozen=True, kw_only=True):
 
     engagement: EngagementId
     peer: Did
-    claims: tuple[Shown, ...]
+    claims: tuple[ShownClaim, ...]
 
 
-def shown_in(credential: Credential, credential_type: str) -> Shown:
+def shown_in(credential: Credential, credential_type: str) -> ShownClaim:
     """The claim of a credential, read as one of this type, which must be among its types."""
     member = _CAPABILITY.get(credential_type, "capability")
     if member is None:
-        return Shown(credential.issuer, credential_type)
+        return ShownClaim(credential.issuer, credential_type)
     named = {str(subject[member]) for subject in credential.subjects if member in subject}
     # Several capabilities are none that one authority covers.
-    return Shown(credential.issuer, credential_type, named.pop() if len(named) == 1 else None)
+    return ShownClaim(credential.issuer, credential_type, named.pop() if len(named) == 1 else None)
 
 
 def losing_their_path(
@@ -66,7 +66,7 @@ def losing_their_path(
     """
     lost: list[Lost] = []
     for one in sorted(engagements, key=lambda one: one.engagement):
-        gone: list[Shown] = []
+        gone: list[ShownClaim] = []
         for required in one.required:
             claims = [shown for shown in one.shown if shown.credential_type == required]
             held = [shown for shown in claims if _entitled(shown, before, read)]
@@ -77,6 +77,6 @@ def losing_their_path(
     return tuple(lost)
 
 
-def _entitled(shown: Shown, view: Viewpoint, read: Reader) -> bool:
+def _entitled(shown: ShownClaim, view: Viewpoint, read: Reader) -> bool:
     asked = authority(shown.issuer, shown.credential_type, shown.capability, view)
     return answer(asked, read).entitled

@@ -32,12 +32,12 @@ from undersigned.did import DidDocument, DidHistory, document_from, history_from
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed, Rated, Suspected
+from undersigned.trust.answers import Answers, Claimed, Questions, Rated, Suspected
 from undersigned.trust.decision import Decision
 from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import Graph
 from undersigned.trust.policy import Policy
-from undersigned.trust.reliance import Shown
+from undersigned.trust.reliance import ShownClaim
 from undersigned.trust.viewpoint import Viewpoint
 
 __all__ = ["Difference", "Restored", "answers_again", "differences", "replay"]
@@ -203,8 +203,8 @@ def answers_again(
     resting = [edge for one in led for path in one.paths for edge in path.edges]
     resting += [edge for one in answers.accused for edge in one.members]
     against = [edge for one in (*led, *answers.entitled, *answers.accused) for edge in one.dissent]
-    asked = Asked(
-        authority=tuple(Shown(one.issuer, one.credential_type, one.capability) for one in answers.authority),
+    asked = Questions(
+        authority=tuple(ShownClaim(one.issuer, one.credential_type, one.capability) for one in answers.authority),
         entitled=tuple(Claimed(one.credential_type, one.capability, one.links) for one in answers.entitled),
         reputation=tuple(Rated(one.party, one.capability) for one in answers.reputation),
         accused=tuple(Suspected(one.party) for one in answers.accused),

@@ -23,7 +23,7 @@ from msgspec import Struct
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, written
 from undersigned.trust.flow import largest_flow
-from undersigned.trust.graph import Link, Meter, Path, Question, Read, Ref, TooMuchWork, Wanted, Work
+from undersigned.trust.graph import EdgeQuery, Link, Meter, Path, Question, Read, ReadCost, Ref, TooMuchWork
 from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, shared, stands_until
 
 __all__ = ["Reputation", "reputation"]
@@ -58,7 +58,7 @@ class Reputation(Struct, frozen=True, kw_only=True):
     at: Instant
     until: Instant | None = None
     """Last second for which the answer may be kept, if the graph does not change; None: no end."""
-    work: Work
+    work: ReadCost
 
     @property
     def score(self) -> str:
@@ -193,7 +193,7 @@ class _Links:
 
 def _neighbourhood(
     party: Did, read: _Links, capability: str | None, view: Viewpoint, meter: Meter
-) -> Generator[Wanted, Read, None]:
+) -> Generator[EdgeQuery, Read, None]:
     """Reads all edges on chains of up to four links from a root to the party, and some more.
 
     Three levels are read from the roots and from the party, whichever side has fewer parties to ask about next; between
@@ -213,7 +213,7 @@ def _neighbourhood(
             return  # all chains are read from this side
         if side is roots and roots.levels + end.levels == MAX_DEPTH - 2 and not end.given_up:
             # Of the roots' last level only the names, which are many, and then the edges that go on to the other side.
-            wanted = Wanted("reached", tuple(sorted(roots.frontier)), POSITIVE, capability, most=roots.half)
+            wanted = EdgeQuery("reached", tuple(sorted(roots.frontier)), POSITIVE, capability, most=roots.half)
             pairs = cast("list[tuple[Did, Did]]", list((yield wanted)))
             if roots.takes(wanted.dids, len(pairs), meter):
                 names = {target for _, target in pairs} - read.same
@@ -225,7 +225,7 @@ def _neighbourhood(
         asked = tuple(sorted(side.frontier - side.read.keys()))
         if asked:
             of: Literal["source", "target"] = "source" if side is roots else "target"
-            links = cast("list[Link]", (yield Wanted(of, asked, POSITIVE, capability, most=side.half, at=view.now)))
+            links = cast("list[Link]", (yield EdgeQuery(of, asked, POSITIVE, capability, most=side.half, at=view.now)))
             if not side.takes(asked, len(links), meter):
                 continue
             side.read.update((did, []) for did in asked)
@@ -244,22 +244,22 @@ def _neighbourhood(
 
 def _between(
     sources: Collection[Did], targets: Collection[Did], capability: str | None, meter: Meter, now: Instant
-) -> Generator[Wanted, Read, list[Link]]:
+) -> Generator[EdgeQuery, Read, list[Link]]:
     """The links from one of these to one of those."""
     if not sources or not targets:
         return []
     dids = tuple(sorted(targets))
-    wanted = Wanted("target", dids, POSITIVE, capability, tuple(sorted(sources)), most=meter.left, at=now)
+    wanted = EdgeQuery("target", dids, POSITIVE, capability, tuple(sorted(sources)), most=meter.left, at=now)
     found = cast("list[Link]", (yield wanted))
     meter.spend(dids, len(found))
     return found
 
 
-def _edges(refs: Collection[Ref]) -> Generator[Wanted, Read, dict[Ref, Edge]]:
+def _edges(refs: Collection[Ref]) -> Generator[EdgeQuery, Read, dict[Ref, Edge]]:
     """The edges of links that were read."""
     if not refs:
         return {}
-    return dict(cast("list[tuple[Ref, Edge]]", (yield Wanted("ref", refs=tuple(refs)))))
+    return dict(cast("list[tuple[Ref, Edge]]", (yield EdgeQuery("ref", refs=tuple(refs)))))
 
 
 class _Side:
@@ -326,7 +326,7 @@ def _arcs(links: Iterable[_Out]) -> dict[tuple[str, str], list[Link]]:
     return dict(sorted(found.items()))
 
 
-def _flow(party: Did, near: list[_Out], view: Viewpoint) -> Generator[Wanted, Read, tuple[int, tuple[Path, ...]]]:
+def _flow(party: Did, near: list[_Out], view: Viewpoint) -> Generator[EdgeQuery, Read, tuple[int, tuple[Path, ...]]]:
     """The largest flow along these links, and the ways it takes; of several links that say the same, the one with the
     greatest digest.
 
@@ -346,7 +346,7 @@ def _flow(party: Did, near: list[_Out], view: Viewpoint) -> Generator[Wanted, Re
     return units, tuple(Path(tuple(of[arc] for arc in itertools.pairwise(way[1:])), amount) for way, amount in ways)
 
 
-def _hoped(party: Did, read: _Links, view: Viewpoint) -> Generator[Wanted, Read, tuple[str, ...]]:
+def _hoped(party: Did, read: _Links, view: Viewpoint) -> Generator[EdgeQuery, Read, tuple[str, ...]]:
     """What would have to be there for a score, and what would be if it stood."""
     hoped = read.out(link for link in read.all if link[5] and link[1] not in read.same)
     on_chains = [*_within_depth(party, hoped), *(one for one in hoped if one[1] == party)]

@@ -16,7 +16,7 @@ from msgspec import Struct
 from undersigned.encoding import Did, Instant
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.edge import KINDS, MAX_DEPTH, Edge
-from undersigned.trust.graph import WORK_LIMIT, Meter, Read, Wanted
+from undersigned.trust.graph import WORK_LIMIT, EdgeQuery, Meter, Read
 
 __all__ = ["Negatives", "Viewpoint", "lapsed_text", "negatives", "read_edges", "stands_until"]
 
@@ -58,7 +58,7 @@ class Negatives(Struct, frozen=True):
     """Of each that was read, standing or not."""
 
 
-def read_edges(wanted: Wanted, meter: Meter) -> Generator[Wanted, Read, list[Edge]]:
+def read_edges(wanted: EdgeQuery, meter: Meter) -> Generator[EdgeQuery, Read, list[Edge]]:
     """The edges wanted, within what the meter has left.
 
     Raises:
@@ -71,14 +71,14 @@ def read_edges(wanted: Wanted, meter: Meter) -> Generator[Wanted, Read, list[Edg
     return found
 
 
-def shared(dids: Iterable[Did], meter: Meter) -> Generator[Wanted, Read, dict[Did, set[Did]]]:
+def shared(dids: Iterable[Did], meter: Meter) -> Generator[EdgeQuery, Read, dict[Did, set[Did]]]:
     """For each of `dids` that has a key in common with others: the others.
 
     Raises:
         TooMuchWork: There are more than the meter has left.
     """
     asked = tuple(sorted(set(dids)))
-    pairs = cast("list[tuple[Did, Did]]", list((yield Wanted("key", asked, most=meter.left))))
+    pairs = cast("list[tuple[Did, Did]]", list((yield EdgeQuery("key", asked, most=meter.left))))
     meter.spend(asked, len(pairs))
     found: dict[Did, set[Did]] = {}
     for one, other in pairs:
@@ -86,7 +86,7 @@ def shared(dids: Iterable[Did], meter: Meter) -> Generator[Wanted, Read, dict[Di
     return found
 
 
-def negatives(view: Viewpoint, dids: Iterable[Did], meter: Meter) -> Generator[Wanted, Read, Negatives]:
+def negatives(view: Viewpoint, dids: Iterable[Did], meter: Meter) -> Generator[EdgeQuery, Read, Negatives]:
     """The accusations that are heard, about `dids` and whoever shares a key with one of them.
 
     Raises:
@@ -98,7 +98,7 @@ def negatives(view: Viewpoint, dids: Iterable[Did], meter: Meter) -> Generator[W
         return Negatives(frozenset(), (), ())
     others = yield from shared(about, meter)
     named = about.union(*others.values())
-    edges = yield from read_edges(Wanted("target", tuple(sorted(named)), ("accusation",), by=heard), meter)
+    edges = yield from read_edges(EdgeQuery("target", tuple(sorted(named)), ("accusation",), by=heard), meter)
     standing = {edge.digest: edge for edge in edges if edge.counts(view.now)}
     accused = {edge.target for edge in standing.values()}
     blocked = frozenset(did for did in about if did in accused or others.get(did, set()) & accused)

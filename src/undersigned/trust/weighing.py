@@ -13,16 +13,16 @@ from msgspec import Struct
 from undersigned.credentials import ClearStatus, Credential, VerifiedPresentation, cleared
 from undersigned.encoding import Did, Instant, parse_duration
 from undersigned.trust.answers import Answers, Claimed, Rated, parties_of
-from undersigned.trust.authority import Authority
+from undersigned.trust.authority import IssuerAuthority
 from undersigned.trust.decision import Ground, Needed, Rating, Reason
 from undersigned.trust.edge import Edge, units_of, written
 from undersigned.trust.policy import Demand, Policy, Stake
-from undersigned.trust.reliance import Shown, shown_in
+from undersigned.trust.reliance import ShownClaim, shown_in
 from undersigned.trust.reputation import Reputation
 
 __all__ = [
-    "Given",
     "Weighed",
+    "WeighingInput",
     "asked",
     "counts",
     "denied",
@@ -41,7 +41,7 @@ __all__ = [
 Weighed: TypeAlias = tuple[Reason, Needed | None]
 
 
-class Given(Struct, frozen=True):
+class WeighingInput(Struct, frozen=True):
     """What everything is weighed with."""
 
     presented: VerifiedPresentation
@@ -66,7 +66,7 @@ def weigh_party(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
     return weighed
 
 
-def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
+def weigh_accusations(given: WeighingInput) -> tuple[list[Weighed], tuple[Edge, ...]]:
     """Who is accused by somebody whose word counts is not dealt with, and neither are its agents (HIRE-TRU-25)."""
     weighed: list[Weighed] = []
     heard: dict[Edge, None] = {}
@@ -94,7 +94,7 @@ def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
     return weighed, tuple(heard)
 
 
-def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
+def weigh_credentials(given: WeighingInput) -> tuple[list[Weighed], tuple[Ground, ...]]:
     """Each credential that is demanded."""
     weighed: list[Weighed] = []
     grounds: dict[Ground, None] = {}
@@ -121,7 +121,7 @@ def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
     return weighed, tuple(grounds)
 
 
-def weigh_reputation(given: Given) -> tuple[list[Weighed], tuple[Rating, ...]]:
+def weigh_reputation(given: WeighingInput) -> tuple[list[Weighed], tuple[Rating, ...]]:
     """The reputation that rules ask for."""
     weighed: list[Weighed] = []
     ratings: dict[Rating, None] = {}
@@ -162,7 +162,7 @@ def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed
 
 
 def _flaws(
-    credential: Credential, demand: Demand, given: Given, answer: Authority | None, *, timed: bool = True
+    credential: Credential, demand: Demand, given: WeighingInput, answer: IssuerAuthority | None, *, timed: bool = True
 ) -> list[str]:
     """Why a credential of the type is not what is demanded; nothing if it is. Unless `timed`, its times and its status
     are left out.
@@ -200,7 +200,7 @@ def lapsed(presented: VerifiedPresentation, policy: Policy, answers: Answers, st
     """The type of a credential that is demanded, and of which none that was shown is believed any more by these
     answers; None if there is no such. Whether they are in their time and not withdrawn is not looked at.
     """
-    given = Given(presented, policy, "", (), answers, stake)
+    given = WeighingInput(presented, policy, "", (), answers, stake)
     for _, demand in policy.demands(stake):
         shown = (one for one in presented.credentials if demand.type in one.types)
         if not any(counts(one, demand, given, timed=False) for one in shown):
@@ -208,7 +208,7 @@ def lapsed(presented: VerifiedPresentation, policy: Policy, answers: Answers, st
     return None
 
 
-def counts(credential: Credential, demand: Demand, given: Given, *, timed: bool = True) -> bool:
+def counts(credential: Credential, demand: Demand, given: WeighingInput, *, timed: bool = True) -> bool:
     """Whether a credential of the type is all that is demanded; unless `timed`, but for its times and its status."""
     answer = None
     if credential.issuer != given.presented.holder:
@@ -249,7 +249,7 @@ def _spoken_of(about: Rated) -> Needed:
     return Needed(code="reputation", credential="EndorsementCredential", capability=about.capability)
 
 
-def _ground(credential: Credential, shown: Shown, answer: Authority | None) -> Ground:
+def _ground(credential: Credential, shown: ShownClaim, answer: IssuerAuthority | None) -> Ground:
     return Ground(
         credential=credential.digest,
         issuer=shown.issuer,

@@ -12,12 +12,12 @@ from undersigned.trust.cedar import judge_by_cedar, read_cedar
 from undersigned.trust.cedar_request import cedar_request
 from undersigned.trust.decision import Needed, Rating, Reason
 from undersigned.trust.policy import Demand
-from undersigned.trust.weighing import Given, Weighed, counts, need_of, no, rating_of
+from undersigned.trust.weighing import Weighed, WeighingInput, counts, need_of, no, rating_of
 
 __all__ = ["weigh_cedar"]
 
 
-def weigh_cedar(given: Given, terms: Terms | None) -> tuple[list[Weighed], tuple[Rating, ...]]:
+def weigh_cedar(given: WeighingInput, terms: Terms | None) -> tuple[list[Weighed], tuple[Rating, ...]]:
     """What the policies in Cedar say, which are told only of credentials that count; and the reputation they read.
 
     Raises:

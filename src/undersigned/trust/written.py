@@ -14,10 +14,10 @@ from msgspec.structs import fields, replace
 
 from undersigned.encoding import Digest, digest_bytes, write_canonical
 
-__all__ = ["Written"]
+__all__ = ["DecisionInput"]
 
 
-class Written(Struct, frozen=True, dict=True):
+class DecisionInput(Struct, frozen=True, dict=True):
     """What a decision is made by: kept with it, and named in it by its digest."""
 
     @cached_property

@@ -13,7 +13,7 @@ from undersigned.cli.offer import waiting_as
 from undersigned.cli.telling import noted
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import WaitingTerms
-from undersigned.runtime.negotiation.asked import Asked
+from undersigned.runtime.negotiation.asked import AskedTerms
 from undersigned.trust import Put, Standing
 from unit.cli.running import files, run
 
@@ -102,7 +102,7 @@ def put_to_people(engagement: str) -> WaitingTerms:
         about=Put(terms=TERMS, engagement=engagement, hirer=hirer, provider=provider),
         role="hirer",
         peer=provider,
-        asked=Asked(terms=terms(), cause=None, needed=1, until="2026-11-25T12:00:00Z", opens=True),
+        asked=AskedTerms(terms=terms(), cause=None, needed=1, until="2026-11-25T12:00:00Z", opens=True),
         decision="{}",
         given=(),
         standing=Standing(state="waits", needed=1, approved=(), refused=()),

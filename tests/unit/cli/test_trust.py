@@ -17,7 +17,7 @@ from undersigned.credentials import build_credential, credential_config
 from undersigned.encoding import JsonObject, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import AnchorBook, Home, SystemClock, load_anchors, sign_record
-from undersigned.trust import Anchor, Anchors, OpenEngagement, Shown, anchor_set, record_config
+from undersigned.trust import Anchor, Anchors, OpenEngagement, ShownClaim, anchor_set, record_config
 from unit.cli.running import files, run
 
 NOW = SystemClock().now()
@@ -438,7 +438,7 @@ def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
         engagement="urn:hire:engagement:e",
         peer=AGENT.did,
         required=("MembershipCredential",),
-        shown=(Shown(BODY.did, "MembershipCredential"),),
+        shown=(ShownClaim(BODY.did, "MembershipCredential"),),
     )
 
     async def one_is_open(*_: object) -> list[OpenEngagement]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     MESSAGE_LIMITS,
-    Limits,
+    JsonLimits,
     canonicalize,
     decode_json,
     decode_json_canonical,
@@ -23,7 +23,7 @@ from undersigned.encoding import (
 from undersigned.encoding.strict_json import MAX_OPENED, _check_depth, _read_slowly, has_long_number, seen_plain_text
 from undersigned.errors import FormatError
 
-SMALL = Limits(max_bytes=1000, max_depth=3, max_members=3, max_items=4, max_string=10)
+SMALL = JsonLimits(max_bytes=1000, max_depth=3, max_members=3, max_items=4, max_string=10)
 
 safe_text = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn"), max_codepoint=0x1FFFF), max_size=20)
 names = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=10)
@@ -44,13 +44,13 @@ foreign = st.recursive(
 )
 
 
-def refused(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> FormatError:
+def refused(raw: bytes, limits: JsonLimits = MESSAGE_LIMITS) -> FormatError:
     with pytest.raises(FormatError) as caught:
         decode_json(raw, limits)
     return caught.value
 
 
-def attempt(raw: bytes, limits: Limits) -> tuple[tuple[object, bool], None] | tuple[None, FormatError]:
+def attempt(raw: bytes, limits: JsonLimits) -> tuple[tuple[object, bool], None] | tuple[None, FormatError]:
     try:
         return decode_json_canonical(raw, limits), None
     except FormatError as error:

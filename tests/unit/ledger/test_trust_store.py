@@ -29,7 +29,7 @@ from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
 from undersigned.errors import LedgerError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.ledger.trust_store import APPLICATION_ID, VERSION
-from undersigned.trust import Anchor, Edge, Graph, Question, Viewpoint, Wanted, answer, authority, reputation
+from undersigned.trust import Anchor, Edge, EdgeQuery, Graph, Question, Viewpoint, answer, authority, reputation
 
 KEYS = {name: Party(name).key for name in "rqabcdetxyz"}
 
@@ -328,10 +328,10 @@ def test_names_are_learned_as_they_are_asked_for(store: TrustStore, monkeypatch:
 
 def test_no_more_than_one_too_many_is_read(store: TrustStore) -> None:
     store.admit(stored(*(edge(f"n{i}x", "t") for i in range(50))))
-    assert len(store.read(Wanted("target", (did("t"),), ("endorsement",), most=10))) == 11
+    assert len(store.read(EdgeQuery("target", (did("t"),), ("endorsement",), most=10))) == 11
     for number in range(50):
         store.proved(did(f"n{number}x"), KEYS["x"])
-    assert len(store.read(Wanted("key", (did("n0x"),), most=10))) == 11
+    assert len(store.read(EdgeQuery("key", (did("n0x"),), most=10))) == 11
 
 
 names = st.sampled_from("rqabcdet")
@@ -396,7 +396,7 @@ def test_a_store_reads_as_a_graph_in_memory(some: list[Edge]) -> None:
             (None, "sbom", "nothing"),
             (None, (did("r"), did("b"))),
         ):
-            wanted = Wanted(of, dids, kinds, about, by, most=99)
+            wanted = EdgeQuery(of, dids, kinds, about, by, most=99)
             assert set(store.read(wanted)) == set(graph.read(wanted)), wanted
             if of != "reached":
                 links = [store.read(wanted._replace(at=NOW)), graph.read(wanted._replace(at=NOW))]

@@ -12,7 +12,7 @@ from pathlib import Path
 from undersigned.messages import MESSAGE_TYPES
 from undersigned.protocol import ROLES, ROWS, TABLES, figures
 from undersigned.protocol.machine import machine
-from undersigned.protocol.states import Row, rows_of
+from undersigned.protocol.states import TableRow, rows_of
 
 
 class _Cell:
@@ -35,7 +35,7 @@ def step(table: str, state: str, kind: str, role: str, case: str = "") -> str | 
     return cell.state
 
 
-def disagreements(rows: Mapping[tuple[str, str, str, str], Row]) -> Iterator[str]:
+def disagreements(rows: Mapping[tuple[str, str, str, str], TableRow]) -> Iterator[str]:
     """Every combination for which machine and lookup differ; there must be none."""
     for table in ("negotiation", "contract"):
         states = machine(table).states

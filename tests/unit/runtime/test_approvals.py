@@ -22,7 +22,7 @@ from undersigned.runtime import Home, load_approvers, waiting_terms
 from undersigned.runtime.negotiation.beliefs import Beliefs
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import Limit
-from undersigned.trust import Authority, terms_digest
+from undersigned.trust import IssuerAuthority, terms_digest
 
 Worlds = Callable[..., World]
 OF = {"hirer": 0, "provider": 1}
@@ -131,7 +131,7 @@ def test_a_registry_that_is_away_for_a_while_ends_nothing_that_people_are_asked_
 
     def nobody(*given: Any, **how: Any) -> Any:
         found = knows(*given, **how)
-        return replace(found, verdict="no", paths=()) if isinstance(found, Authority) else found
+        return replace(found, verdict="no", paths=()) if isinstance(found, IssuerAuthority) else found
 
     with monkeypatch.context() as patch:
         patch.setattr(Beliefs, "consult", away)

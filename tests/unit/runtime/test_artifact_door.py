@@ -14,7 +14,7 @@ from runtimes import REPORT, Node, World, folded, summarise
 from runtimes import ask as runtimes_ask
 from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
-from undersigned.daemon.gate_desk import Ask, GateDesk, Signed, Visit
+from undersigned.daemon.gate_desk import Ask, GateDesk, RequestSigner, Visit
 from undersigned.daemon.listener import TOLD
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
@@ -272,7 +272,7 @@ def test_who_fills_what_a_gate_keeps_of_nonces_keeps_no_other_contract_out(
         visits.append(Visit(contract=contract.digest, action="POST", target="https://acme.example/"))
 
     def enter(visit: Visit, nonce: str) -> str:
-        signed = Signed(keyid=world.provider.identity.method, nonce=nonce)
+        signed = RequestSigner(keyid=world.provider.identity.method, nonce=nonce)
         try:
             world.run(desk.enter(msgspec.structs.replace(visit, signed=signed)))
         except ProofError as error:
@@ -302,7 +302,7 @@ def test_who_leaves_actions_open_takes_no_place_from_another_contract(
         asks.append(Ask(contract=contract.digest, action="orders:create", target="https://acme.example/orders"))
 
     def begins(ask: Ask, number: int) -> str:
-        signed = Signed(keyid=world.provider.identity.method, nonce=f"{number:016}")
+        signed = RequestSigner(keyid=world.provider.identity.method, nonce=f"{number:016}")
         return world.run(desk.admit(msgspec.structs.replace(ask, signed=signed))).permit
 
     def used(ask: Ask) -> str:

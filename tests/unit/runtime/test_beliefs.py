@@ -30,7 +30,7 @@ from undersigned.runtime.negotiation import learned
 from undersigned.runtime.negotiation.beliefs import INLINE_EDGES
 from undersigned.runtime.negotiation.learned import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
-from undersigned.trust import Anchor, Anchors, Asked, Decision, Edge, Graph, Shown, Stake, anchor_record
+from undersigned.trust import Anchor, Anchors, Decision, Edge, Graph, Questions, ShownClaim, Stake, anchor_record
 
 Open = Callable[..., World]
 MEMBER = "MembershipCredential"
@@ -99,7 +99,7 @@ def test_a_chain_entitles_and_the_decision_names_it(open_world: Open, strangers:
     assert (state, decision.outcome, decision.grounds) == ("withdrawn", "deny", ()), (
         "it was not asked for, so not shown"
     )
-    found = world.hirer.meeting.beliefs.authority(Shown(globex.organisation.did, MEMBER))
+    found = world.hirer.meeting.beliefs.authority(ShownClaim(globex.organisation.did, MEMBER))
     assert found.missing == (f"a chain of authority for {MEMBER} from an anchor to {globex.organisation.did}",)
     assert decision.inputs.anchors == world.hirer.meeting.beliefs.anchors.digest
 
@@ -145,7 +145,7 @@ def test_sc_74_a_kept_answer_ends_with_its_edge(open_world: Open, strangers: tup
                 store.set_status(edge.edge.digest, how)  # type: ignore[arg-type]
     state, decision = hired(world)
     assert (state, decision.outcome) == ("withdrawn", "deny")
-    found = world.hirer.meeting.beliefs.authority(Shown(globex.organisation.did, MEMBER))
+    found = world.hirer.meeting.beliefs.authority(ShownClaim(globex.organisation.did, MEMBER))
     assert (found.verdict, [one.source for one in found.dissent]) == ("no", [BODY.did] if how == "accused" else [])
 
 
@@ -235,7 +235,7 @@ def test_who_is_accused_is_so_whatever_else_cannot_be_looked_up(
     link = Edge(read_credential(entitles).digest, BODY.did, globex.organisation.did, "authority", MEMBER)
     admit(acme, Admitted(link, BODY.public_key, canonicalize(entitles)))
     beliefs, accused = world.hirer.meeting.beliefs, Edge(digest_bytes(b"it"), BODY.did, globex.actor.did, "accusation")
-    asked = Asked((Shown(globex.organisation.did, MEMBER),), (), (), ())
+    asked = Questions((ShownClaim(globex.organisation.did, MEMBER),), (), (), ())
     assert world.run(beliefs.settled(asked, max_age_seconds=0.0), 5).away
     world.run(world.hirer.meeting.stands(conversation), 5)
     admit(acme, Admitted(accused, BODY.public_key))

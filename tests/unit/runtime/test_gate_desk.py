@@ -10,7 +10,7 @@ import pytest
 
 from runtimes import Node, World
 from support import refuses
-from undersigned.daemon.gate_desk import Ask, GateDesk, Heard, Signed, Turned, Visit
+from undersigned.daemon.gate_desk import AnswerToSign, Ask, GateDesk, GateRefusal, RequestSigner, Visit
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import FormatError, ProofError, ScopeError, VerificationError
 from undersigned.scope import Grant, Limit, Scope
@@ -45,7 +45,9 @@ def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, w
     turned = {"code": "scope_exceeded", "message": "no rule", "clause": "rules", "would_pass": "another"}
 
     def ask(keyid: str, nonce: str, of: Digest = contract) -> None:
-        visit = Visit(contract=of, signed=Signed(keyid=keyid, nonce=nonce), action="orders:create", target=ORDERS)
+        visit = Visit(
+            contract=of, signed=RequestSigner(keyid=keyid, nonce=nonce), action="orders:create", target=ORDERS
+        )
         plain = {name: getattr(visit, name) for name in visit.__struct_fields__}
         match way:
             case "admit":
@@ -53,7 +55,7 @@ def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, w
             case "enter":
                 world.run(desk.enter(visit))
             case _:
-                world.run(desk.refused(Turned(**plain, **turned)))
+                world.run(desk.refused(GateRefusal(**plain, **turned)))
 
     with refuses(ScopeError, "contract_expired"):
         ask(provider.method, "a" * 16, digest_bytes(b"another contract"))
@@ -85,7 +87,7 @@ def test_a_contract_that_ends_while_credentials_are_looked_up_lets_nobody_in(
         await world.hirer.changes.revoke(conversation)
 
     monkeypatch.setattr(world.hirer.gate, "_require", slow)
-    signed = Signed(keyid=world.provider.identity.method, nonce="a" * 16)
+    signed = RequestSigner(keyid=world.provider.identity.method, nonce="a" * 16)
     with refuses(ScopeError, "contract_expired"):
         world.run(desk.enter(Visit(contract=contract, signed=signed, action="orders:create", target=ORDERS)))
     assert looked == [contract]
@@ -94,10 +96,10 @@ def test_a_contract_that_ends_while_credentials_are_looked_up_lets_nobody_in(
 def test_what_a_gate_s_rules_refused_is_told_as_it_was_refused() -> None:
     """HIRE-GTS-12: with what would pass, and with nothing where nothing would."""
     visit = Visit(contract=digest_bytes(b"contract"), action="GET", target=ORDERS)
-    full = Turned.by(ScopeError("scope_exceeded", "none", clause="rules", would_pass="another"), visit)
+    full = GateRefusal.by(ScopeError("scope_exceeded", "none", clause="rules", would_pass="another"), visit)
     assert (full.code, full.message, full.clause, full.would_pass) == ("scope_exceeded", "none", "rules", "another")
     assert (full.contract, full.action, full.target) == (visit.contract, visit.action, visit.target)
-    bare = Turned.by(ScopeError("scope_exceeded", "none"), visit)
+    bare = GateRefusal.by(ScopeError("scope_exceeded", "none"), visit)
     assert (bare.clause, bare.would_pass) == ("", "")
 
 
@@ -108,7 +110,7 @@ def test_a_provider_s_peer_answers_for_no_gate_of_its_hirer(world: World) -> Non
     assert world.run(desk.keys(contract)) is None
     with refuses(ScopeError, "contract_expired"):
         world.run(desk.enter(visit))
-    heard = Heard(contract=contract, method="GET", url=ORDERS, fields=(), status=200, body_sha256="0" * 64)
+    heard = AnswerToSign(contract=contract, method="GET", url=ORDERS, fields=(), status=200, body_sha256="0" * 64)
     with refuses(ScopeError, "contract_expired"):
         world.run(desk.sign(heard))
     keys = world.run(desk_of(world.hirer).keys(contract))
@@ -122,7 +124,7 @@ def test_of_open_actions_a_bounded_number_is_kept(world: World, monkeypatch: pyt
     contracts, desk, provider = [working(world), working(world)], desk_of(world.hirer), world.provider.identity
     permits: list[str] = []
     for number in range(3):
-        signed = Signed(keyid=provider.method, nonce=f"{number:016}")
+        signed = RequestSigner(keyid=provider.method, nonce=f"{number:016}")
         ask = Ask(contract=contracts[number % 2], signed=signed, action="orders:create", target=ORDERS)
         permits.append(world.run(desk.admit(ask)).permit)
     assert list(desk._open) == permits[1:]
@@ -136,7 +138,7 @@ def test_of_open_actions_a_bounded_number_is_kept(world: World, monkeypatch: pyt
 def test_an_action_is_settled_once(world: World, happened: bool) -> None:
     """HIRE-GTS-10: what comes after is about nothing."""
     contract, desk = working(world), desk_of(world.hirer)
-    signed = Signed(keyid=world.provider.identity.method, nonce="a" * 16)
+    signed = RequestSigner(keyid=world.provider.identity.method, nonce="a" * 16)
     permit = world.run(desk.admit(Ask(contract=contract, signed=signed, action="orders:create", target=ORDERS))).permit
     for said in (happened, not happened):
         world.run(desk.done(permit, happened=said))

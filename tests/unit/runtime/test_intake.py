@@ -20,7 +20,7 @@ from undersigned.messages import Inquiry, Message, Offer, draft, recorded_messag
 from undersigned.runtime import Conversation, export_pack
 from undersigned.runtime.fetching.gather import Known
 from undersigned.testing import Actor, sync, terminate, withdraw
-from undersigned.transport import Allowance, Budget, Channel, memory_pair
+from undersigned.transport import Allowance, Channel, FailureBudget, memory_pair
 from unit.runtime.stories import forge, story
 
 Open = Callable[..., World]
@@ -166,7 +166,7 @@ def test_what_can_succeed_later_is_no_failure(open_world: Open) -> None:
     """03, section 3.5: a message ahead of our time is refused, and its sender is not sent away for it."""
     world = open_world(held=True)
     name = world.begun("ready", world.provider)
-    world.provider.intake._budget = Budget(3)
+    world.provider.intake._budget = FailureBudget(3)
     early = resigned(world.hirer, last(world.provider, name, Inquiry), shift(world.clock.now(), 90))
     for _ in range(4):
         assert [fault["code"] for fault in world.tell(early, world.hirer.did, world.provider)] == ["proof_from_future"]
@@ -178,7 +178,7 @@ def test_what_waited_too_long_is_said_again_and_is_no_failure(open_world: Open) 
     who was slow counted it against who was not.
     """
     world = open_world(held=True)
-    world.provider.intake._budget = Budget(2)
+    world.provider.intake._budget = FailureBudget(2)
     name = world.begun("offered-by-hirer", world.hirer)
     checks, busy = world.provider.witness.check_notice, 5
 

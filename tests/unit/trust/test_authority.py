@@ -13,14 +13,14 @@ from undersigned.trust import (
     Anchor,
     Anchors,
     Answers,
-    Asked,
     Edge,
+    EdgeQuery,
     Graph,
     OpenEngagement,
+    Questions,
     Read,
-    Shown,
+    ShownClaim,
     Viewpoint,
-    Wanted,
     answer,
     answers_again,
     authority,
@@ -54,7 +54,7 @@ def test_depth_says_how_many_links_may_follow() -> None:
 def test_what_a_policy_refuses_now_is_led_through_no_more() -> None:
     """HIRE-TRU-23: also where a decision of before is made again by the policy in force now."""
     edges = [grant("r", "a", 1), grant("a", "t")]
-    given = Answers.of(Asked((Shown(did("t"), TYPE, "sbom"),), (), (), ()), view("r"), Graph(edges).read)
+    given = Answers.of(Questions((ShownClaim(did("t"), TYPE, "sbom"),), (), (), ()), view("r"), Graph(edges).read)
     for refused, still in ((frozenset[str](), True), (frozenset({did("a")}), False)):
         (again,) = answers_again(given, Anchors.of(did("r")), (), NOW, refused).authority
         assert again.entitled == still
@@ -140,7 +140,7 @@ def test_more_work_than_the_limit_is_no() -> None:
     assert "indeterminate" in found.explain()
     further, most = Graph([grant("r", "a", 1), *(grant("a", f"b{i}") for i in range(30))]), list[int]()
 
-    def read(wanted: Wanted) -> Read:
+    def read(wanted: EdgeQuery) -> Read:
         most.append(wanted.most)
         return further.read(wanted)
 
@@ -188,7 +188,7 @@ def test_what_a_side_read_before_it_was_given_up_makes_no_chain_longer() -> None
     chain = [*(edge(*both) for both in pairwise("rabcdt")), *(edge(*both, weight="0.1") for both in pairwise("rxyd"))]
     graph, read = Graph(chain + [edge(f"y{i}", "c") for i in range(101)]), set[object]()
 
-    def reader(wanted: Wanted) -> Read:
+    def reader(wanted: EdgeQuery) -> Read:
         found = graph.read(wanted)
         read.update(link[0] for link in found)
         return found
@@ -223,11 +223,15 @@ def test_no_answer_stands_longer_than_the_anchors_that_it_was_given_by(until: st
 def test_which_open_engagements_lose_their_path() -> None:
     """HIRE-ANC-05."""
 
-    def engaged(name: str, *shown: Shown) -> OpenEngagement:
+    def engaged(name: str, *shown: ShownClaim) -> OpenEngagement:
         return OpenEngagement(engagement=name, peer=did("p"), required=(TYPE,), shown=shown)
 
-    direct, linked, other = Shown(did("r"), TYPE, "sbom"), Shown(did("t"), TYPE, "sbom"), Shown(did("q"), TYPE, "sbom")
-    stranger = Shown(did("x"), TYPE, "sbom")
+    direct, linked, other = (
+        ShownClaim(did("r"), TYPE, "sbom"),
+        ShownClaim(did("t"), TYPE, "sbom"),
+        ShownClaim(did("q"), TYPE, "sbom"),
+    )
+    stranger = ShownClaim(did("x"), TYPE, "sbom")
     open_now = [
         engaged("d", stranger),
         engaged("c", other),

@@ -27,12 +27,12 @@ from undersigned.testing import Actor
 from undersigned.trust import (
     Anchors,
     Answers,
-    Asked,
     Decision,
     Edge,
     Graph,
     Needed,
     Policy,
+    Questions,
     Rated,
     Stake,
     Viewpoint,
@@ -296,7 +296,7 @@ def test_a_rule_may_ask_for_a_reputation() -> None:
     assert (unasked.outcome, unasked.ratings[0].missing) == ("deny", ("an answer that stands",))
     about = Endorsement(id=AGENT.did, capability="translation", weight="1")
     praise = Graph((edge_of(read_credential(issued(BODY, about, NOW))),))
-    other = Answers.of(Asked((), (), (Rated(AGENT.did, "translation"),), ()), VIEW, praise.read)
+    other = Answers.of(Questions((), (), (Rated(AGENT.did, "translation"),), ()), VIEW, praise.read)
     assert other.reputation[0].score == "1"
     assert evaluate(presented, ANCHORS, policy, NOW, stake=LARGE, answers=other).ratings == unasked.ratings
 

@@ -32,7 +32,7 @@ from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.runtime.fetching.gather import FRESH_SECONDS, USUAL_SECONDS
-from undersigned.transport import Allowance, Budget, Channel, LogBudget
+from undersigned.transport import Allowance, Channel, FailureBudget, LogBudget
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -75,7 +75,7 @@ class Intake:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._budget = Budget()
+        self._budget = FailureBudget()
         self._told = LogBudget()
         """Lines in the log for whoever has something refused; for strangers, those of one address together."""
         self._bytes = Allowance(BYTES_A_MINUTE)

@@ -21,7 +21,17 @@ from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
-from undersigned.transport import Budget, Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
+from undersigned.transport import (
+    Channel,
+    ChannelLimits,
+    FailureBudget,
+    Identity,
+    Resolve,
+    admit,
+    closing,
+    connect,
+    prove,
+)
 
 from .taking_turns import TakingTurns
 
@@ -84,7 +94,7 @@ class Links:
         self._readers: set[asyncio.Task[None]] = set()
         self._changed: dict[Did, asyncio.Event] = {}
         """What keepers wait for: the end of a connection to their peer."""
-        self._came = Budget(OPENED_A_MINUTE)
+        self._came = FailureBudget(OPENED_A_MINUTE)
         """Connections that peers opened, and proved."""
         self._dials = asyncio.Semaphore(DIALS)
         self._turns = TakingTurns()

@@ -43,7 +43,7 @@ from undersigned.trust import (
 )
 
 __all__ = [
-    "InForce",
+    "DecisionBasis",
     "RecordedDecision",
     "Replayed",
     "decision_named",
@@ -73,7 +73,7 @@ class RecordedDecision(msgspec.Struct, frozen=True):
         return self.decision.digest
 
 
-class InForce(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionBasis(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision would be made by today."""
 
     policy: Policy
@@ -123,7 +123,7 @@ async def decision_named(ledger: Ledger, text: str) -> RecordedDecision:
 
 
 async def replay_decision(
-    ledger: Ledger, own: Did, recorded: RecordedDecision, in_force: InForce | None = None
+    ledger: Ledger, own: Did, recorded: RecordedDecision, in_force: DecisionBasis | None = None
 ) -> Replayed:
     """The decision made again, from what the ledger kept; with `in_force`, by that policy and those anchors instead.
 

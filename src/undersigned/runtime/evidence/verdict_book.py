@@ -44,7 +44,7 @@ from .decisions import kept_document, names
 from .last_known import Before
 from .tracing import verified_pack
 
-__all__ = ["Given", "ReplayedVerdict", "VerdictBook", "by_did", "evidence_of", "grouped", "held_alone"]
+__all__ = ["ReplayedVerdict", "VerdictBasis", "VerdictBook", "by_did", "evidence_of", "grouped", "held_alone"]
 
 MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
 
@@ -120,7 +120,7 @@ class VerdictBook:
             lists = {one.url: await self._list(one) for one in inputs.lists}
             known = [SeenList(await self._list(one), one.own, one.why) for one in inputs.known]
             evidence = evidence_of(packs, documents, earlier, recorded.at)
-            again = Given(policy, anchors, heard, links, lists, known).judged(recorded, evidence)
+            again = VerdictBasis(policy, anchors, heard, links, lists, known).judged(recorded, evidence)
         except UndersignedError as error:
             if error.code == "not_found":
                 raise
@@ -173,7 +173,7 @@ class VerdictBook:
         )
 
 
-class Given(NamedTuple):
+class VerdictBasis(NamedTuple):
     """What a verdict is made from, beside the evidence about the artifact."""
 
     policy: Policy

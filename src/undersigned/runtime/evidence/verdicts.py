@@ -39,13 +39,13 @@ from undersigned.trace import (
     memberships,
     wanting,
 )
-from undersigned.trust import Accused, Anchors, Authority, Graph, Viewpoint, accused, answer, authority
+from undersigned.trust import Accused, Anchors, Graph, IssuerAuthority, Viewpoint, accused, answer, authority
 
 from .decisions import kept_document
 from .last_known import before_in_ledger, before_in_packs, documents_in_ledger, newest
 from .reliance import readable_credentials
 from .tracing import OwnEvidence
-from .verdict_book import Given, VerdictBook, by_did, evidence_of, grouped, held_alone
+from .verdict_book import VerdictBasis, VerdictBook, by_did, evidence_of, grouped, held_alone
 
 __all__ = ["judge_artifact"]
 
@@ -103,7 +103,7 @@ async def judge_artifact(
     taking = {did for held in evidence.held for did in _dids(held) if not is_derived(did)}
     needed = {one.raw_digest: one.raw for one in beside if one.id in taking}
     earlier = [one for found in evidence.earlier.values() for one in found]
-    given = Given(policy, anchors, heard, links, lists, seen)
+    given = VerdictBasis(policy, anchors, heard, links, lists, seen)
     asking = Verdict(
         outcome="deny",
         artifact=artifact,
@@ -207,7 +207,7 @@ def _heard(
             return store.ask(question) if store is not None else answer(question, Graph(()).read)
 
         view = Viewpoint(anchors=anchors, own=own, now=now, refused=frozenset(home.configuration.policy.refuse))
-        entitled: list[Authority] = [
+        entitled: list[IssuerAuthority] = [
             ask(authority(issuer, predicate, purpose, msgspec.structs.replace(view, now=at)))
             for issuer, predicate, at in asked.authority
         ]

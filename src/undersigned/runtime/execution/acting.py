@@ -32,7 +32,7 @@ __all__ = [
     "RETRY_SECONDS",
     "Acting",
     "Admission",
-    "Unasked",
+    "UnaskedActions",
     "checked_action",
     "of_kind",
 ]
@@ -76,7 +76,7 @@ def checked_action(action: str, target: str, amounts: Mapping[str, str] | None, 
     return Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
 
 
-class Unasked:
+class UnaskedActions:
     """The actions of a job that were named and not asked about."""
 
     __slots__ = ("_waiting",)
@@ -111,7 +111,7 @@ class Acting(AbstractAsyncContextManager[Permit]):
 
     __slots__ = ("_inner", "_unasked", "name")
 
-    def __init__(self, name: str, inner: AbstractAsyncContextManager[Permit], unasked: Unasked) -> None:
+    def __init__(self, name: str, inner: AbstractAsyncContextManager[Permit], unasked: UnaskedActions) -> None:
         self.name = name
         """What is to be done, as scopes name it."""
         self._inner = inner

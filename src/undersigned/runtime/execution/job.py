@@ -27,12 +27,12 @@ from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
 from undersigned.runtime.artifacts.incoming import too_large
 from undersigned.runtime.artifacts.transfers import transfer
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.fetching.fetcher import Answer
+from undersigned.runtime.fetching.fetcher import FetchAnswer
 from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Scope
 
-from .acting import APPROVAL_SECONDS, Acting, Admission, Unasked, checked_action, of_kind
+from .acting import APPROVAL_SECONDS, Acting, Admission, UnaskedActions, checked_action, of_kind
 from .guard import working_on
 from .reading import Reading
 from .signs_of_life import SignsOfLife
@@ -93,7 +93,7 @@ class Job:
         self._admission = Admission(agent, conversation)
         self.actions = self._admission.actions
         self._reading = Reading(agent, conversation, contract, self._admission)
-        self._unasked = Unasked()
+        self._unasked = UnaskedActions()
         self._signs = SignsOfLife(agent, conversation, contract)
 
     @property
@@ -300,7 +300,7 @@ class Job:
         amounts: Mapping[str, Amount] | None = None,
         max_bytes: int = MAX_ANSWER_BYTES,
         **options: Any,
-    ) -> Answer:
+    ) -> FetchAnswer:
         """The answer of a server of the hirer to a request that is signed under the contract.
 
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only

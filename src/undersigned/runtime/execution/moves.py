@@ -24,7 +24,7 @@ from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
-from .requests import Answers
+from .requests import RequestAnswers
 from .settlement import Paid
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Moves:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._key = ""
-        self.answers = Answers(agent, self.approve)
+        self.answers = RequestAnswers(agent, self.approve)
 
     def noting(self, key: str) -> Self:
         """The same, whose one move notes `key` as done in its own transaction, and is not made if that is noted."""

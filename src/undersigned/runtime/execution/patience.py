@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from undersigned.runtime.clock import Clock
     from undersigned.runtime.engagement.conversation import Conversation
 
-__all__ = ["RETRY_SECONDS", "Again", "Patience"]
+__all__ = ["RETRY_SECONDS", "Patience", "TryAgain"]
 
 R = TypeVar("R")
 
@@ -32,7 +32,7 @@ TRIED_SECONDS: Final = 600
 """How long it has to have been asked for by then, without a restart of ours; in a short review, a quarter of it."""
 
 
-class Again(Exception):
+class TryAgain(Exception):
     """What the other side's servers have could not be had now, and why; it is asked for again."""
 
     def __init__(self, error: UndersignedError) -> None:
@@ -89,7 +89,7 @@ class Patience:
         """What `work` returns.
 
         Raises:
-            Again: It failed, and is to be asked for again.
+            TryAgain: It failed, and is to be asked for again.
             UndersignedError: It failed to the end; or a store of ours failed.
         """
         limit = asyncio.timeout(self._longest())
@@ -110,13 +110,13 @@ class Patience:
         left, least = self._left()
         # After a restart of ours it was not asked for before; one failure then is as good as none.
         if left > 0 or self._loop.time() - self._began < least or isinstance(error, ConfigurationError):
-            return Again(error)
+            return TryAgain(error)
         if not error.retryable:
             return error
         # Where nothing of the other side is there at all, it may be our own network that is away.
         seen = error.detail.get("status") or error.detail.get("cut")
         if not seen and not self._connected(self._conversation.engagement.peer):
-            return Again(error)
+            return TryAgain(error)
         return PolicyError(
             "upstream_failed", f"the other side's server failed until now, shortly before the end: {error}"
         )

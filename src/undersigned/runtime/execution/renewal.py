@@ -41,7 +41,7 @@ STALE: Final = 8
 """After so many times its pause, a peer is asked as for the first time."""
 
 
-class Pause(NamedTuple):
+class RenewalPause(NamedTuple):
     """How long a peer that had nothing new is left alone, unless there is something else to show to it."""
 
     since: Instant
@@ -59,7 +59,7 @@ class Renewals:
         """The negotiation that is under way for this, by peer."""
         self._showed: dict[EngagementId, frozenset[Digest]] = {}
         """What we showed, beside a contract, to a provider that took it. After a restart it is shown once more."""
-        self._pauses: dict[Did, Pause] = {}
+        self._pauses: dict[Did, RenewalPause] = {}
 
     # ------------------------------------------------------------------ what the other side shows
 
@@ -142,7 +142,7 @@ class Renewals:
                 return
             if passed < STALE * before.seconds:
                 pause = 2 * before.seconds
-        self._pauses[engagement.peer] = Pause(now, pause, held)
+        self._pauses[engagement.peer] = RenewalPause(now, pause, held)
         order = msgspec.structs.replace(self._agent.hirer.order(conversation), probe=True)
         opened = await self._agent.begin(order)
         self._open[engagement.peer] = opened.id

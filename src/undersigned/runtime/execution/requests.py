@@ -30,7 +30,7 @@ from undersigned.scope import Action, arguments_of, stated
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Answers", "Approves", "Requests", "Wanted", "open_requests"]
+__all__ = ["Approves", "RequestAnswers", "Requests", "Wanted", "open_requests"]
 
 LOOK_SECONDS: Final = 5.0
 """The longest time between two looks at the clock while an answer is waited for."""
@@ -185,7 +185,7 @@ class Requests:
             self._agent.watchers.unlisten(events)
 
 
-class Answers:
+class RequestAnswers:
     """What the hirer's application says to requests, if it says anything; otherwise a person does, with `approve`."""
 
     def __init__(self, agent: AgentBase, approve: Callable[..., Awaitable[object]]) -> None:

@@ -41,7 +41,7 @@ from undersigned.runtime.engagement.turn import Event, Say, fact, noting
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
-from .patience import RETRY_SECONDS, Again
+from .patience import RETRY_SECONDS, TryAgain
 from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids, wrongly_said
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Reviews:
                     if said is not None:
                         await conversation.say(said)
                     return
-                except Again as again:
+                except TryAgain as again:
                     if not _waits(conversation.engagement, delivery):
                         return
                     await self._wait_told_of(conversation, again.error, told)
@@ -162,7 +162,7 @@ class Reviews:
         async with seen.transfers:
             try:
                 review = await self._review(seen, met)
-            except Again as again:
+            except TryAgain as again:
                 raise again.error from again
             except NoVerdict as error:
                 raise PolicyError("decision_failed", str(error)) from error
@@ -220,7 +220,7 @@ class Reviews:
         engagement, document = conversation.engagement, conversation.offered()
         failed: UndersignedError | None = None
         raised: NoVerdict | None = None
-        again: Again | None = None
+        again: TryAgain | None = None
         reasons: tuple[tuple[str, str], ...] = ()
         try:
             await seen.look(now, met)
@@ -238,7 +238,7 @@ class Reviews:
                 reasons = (("rejected", str(error)),)
         except NoVerdict as error:
             raised = error
-        except Again as error:
+        except TryAgain as error:
             if error.error.retryable:
                 raise
             again, failed = error, error.error  # the verifier's no can be carried meanwhile

@@ -1,6 +1,6 @@
 """Payment, which is made elsewhere: what is due and on what evidence, and the word of each side that it was made.
 
-A method that the terms name may have a `Settlement`. When the contract is at its end and something is owed, it hears
+A method that the terms name may have a `PaymentMethod`. When the contract is at its end and something is owed, it hears
 what is due, with the evidence for it; what it says stands in this side's `Closing`: the name of the payment, or an
 objection. Without an answer the `Closing` waits for the owner, as long as `close` leaves time, and goes without one
 then. Both words are signed, in both journals and in the evidence. Nothing is paid from here.
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
 __all__ = [
-    "Carried",
+    "CarriedPayment",
     "Due",
     "Manual",
     "Paid",
-    "Settlement",
+    "PaymentMethod",
     "Settlements",
     "awaited",
     "owed_price",
@@ -103,7 +103,7 @@ class _Wait(NamedTuple):
     currency: str
 
 
-class Settlement(Protocol):
+class PaymentMethod(Protocol):
     """What pays by one method, or sees what was paid."""
 
     def check(self, agreed: Agreed) -> None:
@@ -126,18 +126,18 @@ class Manual:
     """People pay, and people say so."""
 
     def check(self, agreed: Agreed) -> None:
-        """See `Settlement.check`."""
+        """See `PaymentMethod.check`."""
 
     async def due(self, due: Due) -> Paid | None:
-        """See `Settlement.due`."""
+        """See `PaymentMethod.due`."""
         return None
 
 
-class Carried(Manual):
+class CarriedPayment(Manual):
     """The same, where the terms carry what another payment protocol asks for."""
 
     def check(self, agreed: Agreed) -> None:
-        """See `Settlement.check`."""
+        """See `PaymentMethod.check`."""
         read_payment(agreed.method, agreed.hook)
 
 
@@ -170,12 +170,12 @@ class Settlements:
 
     def __init__(self, agent: AgentBase) -> None:
         self._agent = agent
-        self.methods: dict[str, Settlement | None] = {
+        self.methods: dict[str, PaymentMethod | None] = {
             "none": None,
             "invoice": None,
             "manual": Manual(),
-            "x402": Carried(),
-            "ap2": Carried(),
+            "x402": CarriedPayment(),
+            "ap2": CarriedPayment(),
         }
         self._waits: dict[EngagementId, tuple[_Wait, asyncio.Task[None]]] = {}
         """Who goes without a word, and what waits for that."""

@@ -33,7 +33,7 @@ from undersigned.transport import STRANGERS, addresses_of, is_loopback_name, is_
 
 from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, not_fetched, require_plain
 
-__all__ = ["Answer", "Fetcher", "GathererLimits", "asker", "looked_up_for", "parse_url", "strangers"]
+__all__ = ["FetchAnswer", "Fetcher", "GathererLimits", "asker", "looked_up_for", "parse_url", "strangers"]
 
 _READ_BYTES: Final = 16 * 1024
 CLOSE_SECONDS: Final = 2.0
@@ -104,7 +104,7 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of all that is remembered: a history may be as long as hundreds of documents."""
 
 
-class Answer(NamedTuple):
+class FetchAnswer(NamedTuple):
     """What a server answered."""
 
     status: int
@@ -206,7 +206,7 @@ class Fetcher:
         headers: tuple[tuple[str, str], ...] = (),
         body: bytes | None = None,
         transfer: bool = False,
-    ) -> Answer:
+    ) -> FetchAnswer:
         """The whole answer to a request, whatever its status; a redirect is not followed. As a `transfer` it takes none
         of the places of look-ups.
 
@@ -271,7 +271,7 @@ class Fetcher:
             places = self._transfers_from[host] = asyncio.Semaphore(self.limits.transfers_per_host)
         return places
 
-    async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[Answer]]) -> Answer:
+    async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[FetchAnswer]]) -> FetchAnswer:
         target = self._checked(url)
         try:
             async with asyncio.timeout(seconds):
@@ -302,7 +302,7 @@ class Fetcher:
         *,
         whole: bool = False,
         transfer: bool = False,
-    ) -> Answer:
+    ) -> FetchAnswer:
         """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
         async with (
             self._transfer(url.raw_authority) if transfer else self._lookup(asker()),
@@ -311,14 +311,14 @@ class Fetcher:
             self._note_time(url.authority, response.headers)
             fields = {name.lower(): value for name, value in response.headers.items()} if whole else {}
             if response.status != 200 and not whole:
-                return Answer(response.status, fields, await response.content.read(256))
+                return FetchAnswer(response.status, fields, await response.content.read(256))
             require_plain(response, url)
             read = bytearray()
             while chunk := await response.content.readany():
                 read += chunk
                 if len(read) > limit:
                     raise not_fetched(f"{url} is longer than {limit} bytes", unfit=True)
-            return Answer(response.status, fields, bytes(read))
+            return FetchAnswer(response.status, fields, bytes(read))
 
     def _note_time(self, host: str, fields: Mapping[str, str]) -> None:
         """Keeps what a server calls the time, beside ours; what a cache answered says nothing."""

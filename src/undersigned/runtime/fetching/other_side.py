@@ -13,9 +13,9 @@ from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json
 from undersigned.errors import CODES, ConfigurationError, ScopeError, UndersignedError
 
 from .bodies import Body
-from .fetcher import Answer
+from .fetcher import FetchAnswer
 
-__all__ = ["Fields", "OtherSide", "Sent", "Unasked", "refusal_of"]
+__all__ = ["Fields", "NoListener", "OtherSide", "Sent", "refusal_of"]
 
 MAX_TOLD: Final = 256
 """Characters of a clause or a hint that a server's refusal holds."""
@@ -65,7 +65,7 @@ class OtherSide(Protocol):
         ...
 
 
-class Unasked:
+class NoListener:
     """That of an agent for which nothing listens."""
 
     async def open(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
@@ -83,7 +83,7 @@ class Unasked:
         raise ConfigurationError("bad_configuration", "this agent has no way to check answers")
 
 
-def refusal_of(answer: Answer) -> ScopeError | None:
+def refusal_of(answer: FetchAnswer) -> ScopeError | None:
     """The no of a server's gate, if the answer is one (RFC 9457, with a code of ours)."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if answer.status not in (401, 403, 503) or kind != "application/problem+json":

@@ -34,7 +34,7 @@ from undersigned.runtime.signers import PrivateKey, Sealer, generate_key
 
 from .configuration import CONFIGURATION
 from .home import Home, named_passphrase
-from .status_register import Said, StatusRegister
+from .status_register import CredentialContent, StatusRegister
 
 __all__ = ["SPAWN_BATCH", "Organisation", "Spawned", "Swarm"]
 
@@ -141,7 +141,7 @@ class Swarm:
         claims: dict[str, Any] = {"memberOf": register.issuer}
         if self._ceiling is not None:
             claims["limits"] = from_struct(self._ceiling)
-        signed = register.issue_all((Said(MEMBERSHIP, did, claims) for did in dids), now=now, until=until)
+        signed = register.issue_all((CredentialContent(MEMBERSHIP, did, claims) for did in dids), now=now, until=until)
         made = tuple(
             Spawned(did=did, key=key, membership=one, until=until)
             for did, key, one in zip(dids, keys, signed, strict=True)

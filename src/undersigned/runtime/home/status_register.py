@@ -43,7 +43,7 @@ from undersigned.runtime.signers import PrivateKey
 
 from .status_store import RegisterStore
 
-__all__ = ["LIST_TTL_SECONDS", "Issued", "Said", "StatusRegister"]
+__all__ = ["LIST_TTL_SECONDS", "CredentialContent", "Issued", "StatusRegister"]
 
 LIST_SECONDS: Final = 86_400
 """Validity of a signed list: as long as somebody in between could show an old one."""
@@ -63,7 +63,7 @@ def _seen_from(now: Instant) -> Instant:
     return shift(now, -MAX_SKEW_SECONDS)
 
 
-class Said(NamedTuple):
+class CredentialContent(NamedTuple):
     """What a credential to be issued says."""
 
     type: str
@@ -117,10 +117,10 @@ class StatusRegister:
         Raises:
             As `issue_all`.
         """
-        return self.issue_all([Said(type, subject, claims)], now=now, until=until, as_jwt=as_jwt)[0]
+        return self.issue_all([CredentialContent(type, subject, claims)], now=now, until=until, as_jwt=as_jwt)[0]
 
     def issue_all(
-        self, said: Iterable[Said], *, now: Instant, until: Instant, as_jwt: bool = False
+        self, said: Iterable[CredentialContent], *, now: Instant, until: Instant, as_jwt: bool = False
     ) -> tuple[JsonObject, ...]:
         """One signed credential for each of these, all written down in one commit before any is given to anybody.
 

@@ -33,7 +33,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Instant, JsonObject, Limits, canonicalize, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Instant, JsonLimits, JsonObject, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, CredentialError, FormatError
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.gather import Gatherer
@@ -137,7 +137,7 @@ class Wallet:
         return tuple(sorted(found))
 
 
-def read_handed(raw: bytes, limits: Limits = _LIMITS) -> JsonObject:
+def read_handed(raw: bytes, limits: JsonLimits = _LIMITS) -> JsonObject:
     """The credential in a file that somebody handed over: a JSON object within `limits`, or the text of a `vc+jwt`.
 
     Raises:

@@ -56,7 +56,7 @@ from undersigned.transparency import (
 
 __all__ = [
     "Audited",
-    "Held",
+    "HeldHead",
     "Logged",
     "audited",
     "beside",
@@ -105,7 +105,7 @@ class Logged(msgspec.Struct, frozen=True):
     """Of a decision: shows that the leaf is this one's."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class HeldHead(msgspec.Struct, frozen=True):
     """A head of a log that its owner signed, and where we have it from."""
 
     head: Checkpoint
@@ -208,11 +208,11 @@ async def stated_heads(ledger: Ledger, owner: Did) -> tuple[Stated, ...]:
 _STATING: Final = ("Offer", "Acceptance", "Closing", "Receipt", "Sync")
 
 
-async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapping[int, tuple[Digest, str]]]:
+async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[HeldHead, ...], Mapping[int, tuple[Digest, str]]]:
     """What we have of a log of `owner`, who may be ourselves: its checkpoints in our journals, and the leaves that its
     `Seal`s promised, by place.
     """
-    heads: list[Held] = []
+    heads: list[HeldHead] = []
     promised: dict[int, tuple[Digest, str]] = {}
     for summary in await ledger.summaries():
         for row in await ledger.rows(summary.engagement):
@@ -224,7 +224,7 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapp
                 promised[said.ledger.index] = said.ledger.leaf, where
             elif (stated := stated_in(said)) is not None:
                 # In a message that its owner signed: it is its word, whatever key signed the note.
-                heads.append(Held(Checkpoint(owner, stated.size, stated.root), where))
+                heads.append(HeldHead(Checkpoint(owner, stated.size, stated.root), where))
     return tuple(heads), promised
 
 
@@ -293,7 +293,7 @@ async def fetched_leaves(gatherer: Gatherer, base: str, size: int) -> AsyncGener
 async def audited(
     checkpoint: Checkpoint,
     leaves: AsyncIterable[tuple[bytes, ...]],
-    held: Iterable[Held],
+    held: Iterable[HeldHead],
     promised: Mapping[int, tuple[Digest, str]],
     step: Callable[[int], None] = lambda _: None,
 ) -> Audited:
@@ -302,7 +302,7 @@ async def audited(
     Raises:
         UndersignedError: What `leaves` raise, while nothing was found: afterwards that is one defect more.
     """
-    by_size: dict[int, list[Held]] = {}
+    by_size: dict[int, list[HeldHead]] = {}
     for one in held:
         by_size.setdefault(one.head.size, []).append(one)
     tree, defects, compared = Frontier(), list[str](), 0

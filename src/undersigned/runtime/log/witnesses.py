@@ -24,7 +24,7 @@ from undersigned.errors import LedgerError, LogProofError, ResolutionError, Time
 from undersigned.ledger import Blob, Head, Ledger
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.fetching.fetcher import Answer
+from undersigned.runtime.fetching.fetcher import FetchAnswer
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import Signer
 from undersigned.transparency import (
@@ -314,7 +314,7 @@ class Witnesses:
             raise LogProofError("log_proof_invalid", text)
         return line, format_instant(datetime.fromtimestamp(made, UTC))
 
-    async def _post(self, witness: Witness, old: int, head: Head, note: str, seconds: float) -> Answer:
+    async def _post(self, witness: Witness, old: int, head: Head, note: str, seconds: float) -> FetchAnswer:
         path = await self._ledger.consistency(old, head.size)
         return await self._gatherer.exchange(
             "POST",
@@ -336,7 +336,7 @@ def _require_one_history(found: Iterable[Cosigned]) -> None:
             raise LedgerError("ledger_diverged", one.error.message)
 
 
-def _held(answer: Answer, old: int, head: Head, name: str) -> int:
+def _held(answer: FetchAnswer, old: int, head: Head, name: str) -> int:
     """How many leaves a witness has cosigned that was thought to have cosigned `old`.
 
     Raises:

@@ -43,8 +43,8 @@ from .asked import (
     GIVEN,
     OURS,
     THEIRS,
-    Asked,
     AskedChange,
+    AskedTerms,
     Change,
     asked_in,
     change_in,
@@ -91,7 +91,7 @@ class _Waits:
     def __init__(
         self,
         engagement: Engagement,
-        asked: Asked,
+        asked: AskedTerms,
         given: list[JsonObject],
         known: Iterable[VerifiedApproval],
         judged: set[Mark],
@@ -196,7 +196,7 @@ class Approvals:
         said = None
         if asked is None or not known:
             decision = msgspec.json.encode(wanted.decision).decode()
-            asked = Asked(
+            asked = AskedTerms(
                 terms=wanted.terms,
                 cause=engagement.cause,
                 needed=wanted.needed,
@@ -258,7 +258,7 @@ class Approvals:
                 return True
         return False
 
-    def _watch_for(self, conversation: Conversation, engagement: Engagement, asked: Asked) -> None:
+    def _watch_for(self, conversation: Conversation, engagement: Engagement, asked: AskedTerms) -> None:
         given = given_in(conversation.facts)
         waits = _Waits(engagement, asked, given, self._noted(conversation), set())
         key = engagement.id, waits.about.change

@@ -28,8 +28,8 @@ __all__ = [
     "OFFERED",
     "OURS",
     "THEIRS",
-    "Asked",
     "AskedChange",
+    "AskedTerms",
     "Change",
     "asked_in",
     "change_in",
@@ -77,7 +77,7 @@ class Change(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     """Of a draft that will not be offered: why not."""
 
 
-class Asked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class AskedTerms(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Terms of a negotiation that were put to people, as the journal notes it; its fact `decision` has what asks."""
 
     terms: Terms
@@ -95,7 +95,7 @@ class Asked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
         return put(engagement, self.terms)
 
 
-class AskedChange(Asked, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class AskedChange(AskedTerms, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A change of a contract that was put to people."""
 
     change: Change
@@ -120,9 +120,9 @@ def put(engagement: Engagement, terms: Terms, change: Change | None = None) -> P
     )
 
 
-def asked_in(facts: Mapping[str, str], engagement: Engagement) -> Asked | None:
+def asked_in(facts: Mapping[str, str], engagement: Engagement) -> AskedTerms | None:
     """The terms that people are asked about where the negotiation is now."""
-    asked = value_in(facts, ASKED, Asked)
+    asked = value_in(facts, ASKED, AskedTerms)
     return asked if asked is not None and asked.cause == engagement.cause else None
 
 

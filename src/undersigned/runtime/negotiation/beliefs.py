@@ -31,14 +31,14 @@ from undersigned.trust import (
     Anchors,
     Answer,
     Answers,
-    Asked,
-    Authority,
     Edge,
     Graph,
+    IssuerAuthority,
     Question,
+    Questions,
     Rated,
     Reputation,
-    Shown,
+    ShownClaim,
     Subject,
     Viewpoint,
     answer,
@@ -75,7 +75,7 @@ class ClearLink(NamedTuple):
     """By URL."""
 
 
-class Settled(NamedTuple):
+class GroundedAnswers(NamedTuple):
     """Answers, and what they stand on."""
 
     answers: Answers
@@ -110,7 +110,7 @@ class Beliefs:
         """How often all kept answers were."""
         self._large = asyncio.Lock()
         """Of questions in a thread: one at a time is worked out, and the next may know the answer then."""
-        self._settled: dict[Asked, Settled] = {}
+        self._settled: dict[Questions, GroundedAnswers] = {}
         """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
@@ -119,7 +119,7 @@ class Beliefs:
         self.asks_registries = bool(agent.home.registries)
         """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
         self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
-        self._registered: dict[Shown, tuple[Edge, ...]] = {}
+        self._registered: dict[ShownClaim, tuple[Edge, ...]] = {}
         """What the trust registries said last about issuers; each edge ends with its own time."""
         self.learned = Learned(agent, self._forget)
 
@@ -143,7 +143,7 @@ class Beliefs:
 
     # -- asking
 
-    async def settled(self, asked: Asked, *, max_age_seconds: float) -> Settled:
+    async def settled(self, asked: Questions, *, max_age_seconds: float) -> GroundedAnswers:
         """The answers, once the status of each link and accusation that they stand on was looked up in lists at most so
         old.
 
@@ -172,9 +172,9 @@ class Beliefs:
                 if not links and not without:
                     if len(self._settled) >= MAX_KEPT:
                         self._forget()
-                    self._settled[asked] = Settled(answers)
+                    self._settled[asked] = GroundedAnswers(answers)
                 told = answers.not_knowing(unknown.values()) if unknown else answers
-                return Settled(told, tuple(clear.values()), away)
+                return GroundedAnswers(told, tuple(clear.values()), away)
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
                 return_exceptions=True,
@@ -194,9 +194,9 @@ class Beliefs:
                         suspended.add(one.digest)
                     else:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
-        return Settled(Answers(), away=True)
+        return GroundedAnswers(Answers(), away=True)
 
-    def _known(self, asked: Asked) -> Settled | None:
+    def _known(self, asked: Questions) -> GroundedAnswers | None:
         """All of the answers, if they are kept and still stand."""
         if not self._looked:
             self._follow_in_round()
@@ -205,7 +205,7 @@ class Beliefs:
             return None
         return known
 
-    async def prepare(self, asked: Asked) -> None:
+    async def prepare(self, asked: Questions) -> None:
         """Works out the answers that read much of the graph, in a thread, so that nothing else waits for them.
 
         Raises:
@@ -292,7 +292,7 @@ class Beliefs:
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
-    async def consult(self, asked: Iterable[Shown]) -> bool:
+    async def consult(self, asked: Iterable[ShownClaim]) -> bool:
         """Asks our trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
         edge (HIRE-REG-04). Returns whether there was such.
 
@@ -315,10 +315,10 @@ class Beliefs:
                 del self._registered[next(iter(self._registered))]
         return away
 
-    def authority(self, shown: Shown) -> Authority:
+    def authority(self, shown: ShownClaim) -> IssuerAuthority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""
         self._follow()
-        return cast("Authority", self._answer(shown))
+        return cast("IssuerAuthority", self._answer(shown))
 
     def counting(self, credentials: Iterable[Credential], *, holder: Did, rated: bool) -> tuple[Credential, ...]:
         """Those that can count and are not their holder's own, read as any of their types; `rated`: for a reputation,
@@ -379,7 +379,7 @@ class Beliefs:
 
     def _more(self, about: Subject) -> tuple[Edge, ...]:
         """What registries said of it."""
-        return self._registered.get(about, ()) if isinstance(about, Shown) else ()
+        return self._registered.get(about, ()) if isinstance(about, ShownClaim) else ()
 
     def _keep(self, about: Subject, found: Answer) -> None:
         if len(self._kept) >= MAX_KEPT:

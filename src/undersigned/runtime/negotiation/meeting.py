@@ -40,9 +40,9 @@ from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.wallet import Wallet
 from undersigned.runtime.names import fresh_urn
 from undersigned.trust import (
-    Asked,
     Decision,
     Policy,
+    Questions,
     Stake,
     asked_about,
     check_presented,
@@ -73,7 +73,7 @@ _LOOKED_UP = ("credential", "reputation", "not_accused")
 """Needs that a list or a registry, once it can be had, may show to be met: of who is accused only if nobody does."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class CheckedPresentation(msgspec.Struct, frozen=True):
     """A presentation that was verified."""
 
     presentation: VerifiedPresentation | None
@@ -91,7 +91,7 @@ class Meeting:
         self.beliefs = Beliefs(agent)
         self.policy: Policy = agent.home.configuration.policy
         self.wallet = Wallet(agent.home)
-        self._shown: dict[EngagementId, Shown] = {}
+        self._shown: dict[EngagementId, CheckedPresentation] = {}
         """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
         """What each role showed, read once."""
@@ -102,7 +102,7 @@ class Meeting:
         answers = (await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)).answers
         return PresentationRequest(needs=tuple(map(need_of, needs(self.policy, stake, answers))))
 
-    def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
+    def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Questions:
         """What the graph is asked. Registries answer about an issuer and list none, so whoever is not listed may do."""
         asked = asked_about(shown, self.policy, stake)
         return msgspec.structs.replace(asked, entitled=()) if self.beliefs.asks_registries else asked
@@ -451,7 +451,7 @@ class Meeting:
             answered=answered,
         )
         shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
-        self._shown[engagement.id] = Shown(shown, shown.verified, digests)
+        self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
         return shown
 
     async def _recorded(self, engagement: Engagement) -> Instant | None:

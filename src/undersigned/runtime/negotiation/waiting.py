@@ -19,7 +19,7 @@ from undersigned.runtime.engagement.turn import Loaded, load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Put, Standing, VerifiedApproval, weigh
 
-from .asked import Asked, AskedChange, Change, asked_in, given_in, waiting_changes
+from .asked import AskedChange, AskedTerms, Change, asked_in, given_in, waiting_changes
 from .statements import dropped, load_approvers, refused, verified
 
 __all__ = ["WaitingTerms", "no_longer_waiting", "waiting_terms"]
@@ -31,7 +31,7 @@ class WaitingTerms(Struct, frozen=True, kw_only=True):
     about: Put
     role: str
     peer: Did
-    asked: Asked
+    asked: AskedTerms
     decision: str
     """The decision that asks, as JSON."""
     given: tuple[VerifiedApproval, ...]
@@ -109,7 +109,7 @@ async def no_longer_waiting(ledger: Ledger, home: Home, name: str, now: Instant)
     return LocalProtocolError("wrong_state", text)
 
 
-def _asked(loaded: Loaded) -> tuple[Asked, ...]:
+def _asked(loaded: Loaded) -> tuple[AskedTerms, ...]:
     if loaded.engagement.contract is not None:
         return waiting_changes(loaded.facts, loaded.engagement)
     asked = asked_in(loaded.facts, loaded.engagement)
