@@ -75,7 +75,7 @@ def adopted(people: tuple[Path, Path], file: Path) -> None:
     first = trust(one, "import", file, *WHY)
     assert (first.code, first.values[-1]["state"]) == (7, "waits for a second person")
     second = trust(two, "add", "--record", first.values[-1]["file"])
-    assert (second.code, second.values[-1]["state"]) == (0, "good")
+    assert (second.code, second.values[-1]["state"]) == (0, "valid")
     back = trust(one, "add", "--record", second.values[-1]["file"])
     assert (back.code, back.values[-1]["record"]) == (0, first.values[-1]["record"])
 
@@ -107,7 +107,7 @@ def test_sc_112_an_older_set_that_lies_there_does_not_count(people: tuple[Path, 
     second = trust(two, "add", "--record", first["file"]).values[-1]
     shutil.copy(second["file"], first["file"])  # carried back by hand
     assert believed(one) == Anchors.of(GOOD.did)
-    assert [one["state"] for one in trust(one, "list").values if "state" in one] == ["good", "replaced"]
+    assert [one["state"] for one in trust(one, "list").values if "state" in one] == ["valid", "replaced"]
     assert trust(one, "remove", BODY.did).code == 0
     assert believed(one) == Anchors()
 

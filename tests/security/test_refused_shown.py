@@ -62,7 +62,7 @@ def by_guild(suite: str = "eddsa-jcs-2022", *, past: bool = False, **members: An
 
 def of_the_holder(**members: Any) -> Callable[[Hiring], JsonObject]:
     """What whoever attacks says of itself."""
-    return lambda hiring: hiring.who.vouches(
+    return lambda hiring: hiring.who.issue(
         member(hiring, issuer=hiring.who.did, type=["VerifiableCredential"], **members), hiring.line.world.clock.now()
     )
 
