@@ -77,7 +77,7 @@ from undersigned.testing import (
     terms_for,
     withdraw,
 )
-from undersigned.transparency import InclusionProof, Verifier, checkpoint_text, signed_note
+from undersigned.transparency import InclusionProof, NoteVerifier, checkpoint_text, signed_note
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 LATER = "2031-01-01T00:00:00Z"
@@ -1337,11 +1337,11 @@ WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
 """Packs with lines of witnesses, and the code that refuses them, if any."""
 
 
-def _cosigning(key: Actor, name: str) -> Verifier:
-    return Verifier(name, True, key.public_key)
+def _cosigning(key: Actor, name: str) -> NoteVerifier:
+    return NoteVerifier(name, True, key.public_key)
 
 
-NAMED_WITNESSES: dict[str, tuple[Callable[[], bytes], tuple[Verifier, ...], str]] = {
+NAMED_WITNESSES: dict[str, tuple[Callable[[], bytes], tuple[NoteVerifier, ...], str]] = {
     "of whom the pack says nothing": (WITNESSED["of a witness nothing is known"][0], (_cosigning(TWO, WEB),), ""),
     "whose name is no DID": (WITNESSED["a witness whose name is no DID"][0], (_cosigning(ONE, "w.example/a"),), ""),
     "two": (WITNESSED["two witnesses"][0], (_cosigning(ONE, ONE.did), _cosigning(TWO, WEB)), ""),

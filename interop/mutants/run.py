@@ -29,15 +29,15 @@ from every import MUTANTS, TOGETHER, UNSEEN, Mutant
 sys.path.insert(0, str(Path(__file__).parents[2] / "protocol-spec" / "tools"))
 import requirements_data
 
-from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
+from undersigned.interop import Result, RunLimits, Scenario, Stage, Subject, chosen, play_all
 from undersigned.interop.report import page
 from undersigned.protocol import ROLES
 from undersigned.testing import free_ports
 
 HERE = Path(__file__).parent
-LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
+LIMITS = RunLimits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
 """What is waited for in vain is what most mutants are found by."""
-PATIENT = Limits()
+PATIENT = RunLimits()
 """Of the right peer nothing is waited for in vain, however busy the machine is."""
 AT_A_TIME = 8
 FROM_OUTSIDE = ("message", "client", "host")

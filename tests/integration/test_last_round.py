@@ -26,7 +26,7 @@ from undersigned.ledger import Head, open_ledger
 from undersigned.runtime import FetchAnswer, Gatherer, Home, PrivateKey, SystemClock, create_home, issue_membership
 from undersigned.runtime.log.witnesses import LAST_SECONDS, Witness, Witnesses
 from undersigned.transparency import (
-    Verifier,
+    NoteVerifier,
     checkpoint_text,
     cosignature_line,
     cosigned_text,
@@ -38,7 +38,7 @@ from undersigned.transparency import (
 )
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
-KEY = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+KEY = verifier_text(NoteVerifier("w.example", True, WITNESS.public_key))
 NO = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
 
 
@@ -183,7 +183,7 @@ async def test_a_witness_whose_clock_runs_ahead_is_none(tmp_path: Path) -> None:
     clock, key, gatherer = Hands(), globex.log_key(), Gatherer(local=True)
     clock.ahead = 10 * 86_400
     book = WitnessBook(tmp_path / "witness.db")
-    of_log = Verifier(acme.configuration.did, False, acme.log_key().public_key)
+    of_log = NoteVerifier(acme.configuration.did, False, acme.log_key().public_key)
     try:
         async with WitnessServer(book, globex.configuration.did, key, gatherer, keys=[of_log], now=clock.now) as server:
             acme = settings(acme, server.url, verifier_text(server.verifier))
@@ -227,14 +227,14 @@ async def test_what_witnesses_signed_of_one_head_is_kept_from_all_of_them(tmp_pa
     keys = [PrivateKey("Ed25519", bytes([at]) * 32) for at in (4, 5)]
     ports, gatherer, clock = free_ports(2), Gatherer(local=True), SystemClock()
     asked = tuple(
-        Witness(f"http://localhost:{port}", Verifier(name.format(at), True, key.public_key))
+        Witness(f"http://localhost:{port}", NoteVerifier(name.format(at), True, key.public_key))
         for at, (port, key) in enumerate(zip(ports, keys, strict=True))
     )
 
     @asynccontextmanager
     async def only(at: int) -> AsyncGenerator[None]:
         book = WitnessBook(tmp_path / f"{at}.db")
-        of_log = [Verifier(own, False, WITNESS.public_key)]
+        of_log = [NoteVerifier(own, False, WITNESS.public_key)]
         try:
             async with WitnessServer(book, name.format(at), keys[at], gatherer, keys=of_log, port=ports[at]):
                 yield
@@ -343,7 +343,7 @@ async def test_a_witness_that_saw_another_history_is_heard_at_the_end(tmp_path: 
     (port,) = free_ports(1)
     url, key = (
         f"http://localhost:{port}",
-        verifier_text(Verifier(acme.configuration.did, True, acme.log_key().public_key)),
+        verifier_text(NoteVerifier(acme.configuration.did, True, acme.log_key().public_key)),
     )
     with serving(settings(globex, url, key).path) as served:  # the witness is not there yet
         program = [

@@ -58,7 +58,7 @@ from undersigned.runtime import Job, export_pack
 from undersigned.runtime.negotiation.meeting import Meeting
 from undersigned.scope import parse_pattern
 from undersigned.testing import Actor, delivery
-from undersigned.transparency import Verifier, read_verifier, verifier_text
+from undersigned.transparency import NoteVerifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "published": pack_cases.published,
@@ -176,7 +176,7 @@ def said(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_command(
-    data: bytes, now: str, known: tuple[bytes, ...] = (), witnesses: tuple[Verifier, ...] = ()
+    data: bytes, now: str, known: tuple[bytes, ...] = (), witnesses: tuple[NoteVerifier, ...] = ()
 ) -> dict[str, Any]:
     """The same of `undersigned verify`."""
     documents = [DidDocument(str(decode_json(raw, FOREIGN_LIMITS)["id"]), raw) for raw in known]  # type: ignore[index,call-overload]

@@ -33,7 +33,7 @@ from undersigned.transparency import (
     MAX_SUBMISSION_BYTES,
     SIZE_TYPE,
     Frontier,
-    Verifier,
+    NoteVerifier,
     checkpoint_text,
     consistency_path,
     cosignature_line,
@@ -86,7 +86,7 @@ class Log:
 @asynccontextmanager
 async def witness(folder: Path) -> AsyncIterator[tuple[WitnessServer, WitnessBook]]:
     gatherer, book = Gatherer(local=True), WitnessBook(folder / "witness.db")
-    keys = [Verifier(ORIGIN, False, LOG.public_key)]
+    keys = [NoteVerifier(ORIGIN, False, LOG.public_key)]
     try:
         async with WitnessServer(book, NAME, WITNESS, gatherer, keys=keys) as server:
             yield server, book
@@ -304,7 +304,7 @@ async def test_a_pack_stands_under_what_witnesses_cosigned(tmp_path: Path) -> No
 async def test_evidence_of_before_a_key_was_replaced_stands_under_what_was_cosigned_since(tmp_path: Path) -> None:
     """HIRE-PCK-08: with the document that has the new key; if it was replaced again, under what our closing signed."""
     acme, globex = await two_homes(tmp_path)
-    wanted = Verifier(NAME, True, WITNESS.public_key)
+    wanted = NoteVerifier(NAME, True, WITNESS.public_key)
     async with Peer.open(globex) as other, Peer.open(acme) as peer:
         await hire(peer, other)
         await until(lambda: not peer.conversations)
@@ -369,7 +369,7 @@ async def code_of(home: Home, status: int, said: str, kind: str = "text/plain") 
 
     app = web.Application()
     app.router.add_post("/add-checkpoint", answers)
-    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    key = verifier_text(NoteVerifier("w.example", True, WITNESS.public_key))
     async with (
         TestServer(app, host="localhost") as server,
         Peer.open(settings(home, f"http://localhost:{server.port}", key)) as peer,
@@ -418,7 +418,7 @@ async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path:
     """HIRE-LOG-21: put back from an old copy, or lost altogether, it says nothing against a log that goes on."""
     acme, globex = await two_homes(tmp_path)
     gatherer, (port,) = Gatherer(local=True), free_ports(1)
-    key = verifier_text(Verifier(NAME, True, WITNESS.public_key))
+    key = verifier_text(NoteVerifier(NAME, True, WITNESS.public_key))
     acme = settings(acme, f"http://localhost:{port}", key)
 
     @asynccontextmanager
@@ -457,7 +457,7 @@ async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path:
 async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
     acme, globex = await two_homes(tmp_path)
     (port,) = free_ports(1)
-    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    key = verifier_text(NoteVerifier("w.example", True, WITNESS.public_key))
     acme = settings(acme, f"http://localhost:{port}", key)
     async with Peer.open(acme) as peer, Peer.open(globex) as other:
         await hire(peer, other)
@@ -468,8 +468,8 @@ async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) 
 
 async def test_settings_and_options_that_name_no_witness_are_refused(tmp_path: Path) -> None:
     acme, _ = await two_homes(tmp_path)
-    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
-    of_log = verifier_text(Verifier("w.example", False, LOG.public_key))
+    key = verifier_text(NoteVerifier("w.example", True, WITNESS.public_key))
+    of_log = verifier_text(NoteVerifier("w.example", False, LOG.public_key))
     for words in (
         ("ask",),
         ("ask", "--url", "http://localhost:1"),

@@ -23,7 +23,7 @@ from interop.worlds import QUICK, adapter
 from support import ROOT
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
-from undersigned.interop import Failure, Limits, Silent, Stage, Subject, bearing, chosen, faulty_wire, play_all
+from undersigned.interop import Failure, RunLimits, Silent, Stage, Subject, bearing, chosen, faulty_wire, play_all
 from undersigned.runtime import create_home, issue_membership
 from undersigned.runtime.agent import intake
 from undersigned.testing import GUILD, Actor
@@ -31,7 +31,7 @@ from undersigned.transport import SUBPROTOCOL
 
 
 @asynccontextmanager
-async def hooked(folder: Path, token: str = "t", limits: Limits = QUICK) -> AsyncGenerator[Stage]:
+async def hooked(folder: Path, token: str = "t", limits: RunLimits = QUICK) -> AsyncGenerator[Stage]:
     port, hook_port = free_ports(2)
     home = create_home(folder, name="Acme", local=True, port=port, anchors=(GUILD.did,), max_price="10 EUR")
     await issue_membership(home)
@@ -122,7 +122,7 @@ async def test_a_hirer_that_does_not_come(tmp_path: Path, said: bytes, detail: s
     port = server.sockets[0].getsockname()[1]
     who = Actor("somebody").did
     subject = Subject(url="ws://localhost:9/hire", did=who, local=True, hook=f"http://127.0.0.1:{port}", token="t")
-    async with server, Stage(subject, seed="x", limits=Limits(answer=20.0, arrival=0.5, scenario=60.0)) as stage:
+    async with server, Stage(subject, seed="x", limits=RunLimits(answer=20.0, arrival=0.5, scenario=60.0)) as stage:
         results = await play_all(stage, chosen("hirer"))
     assert len(results) == len(chosen("hirer"))
     assert {one.outcome for one in results} == {"failed" if "with 200" in detail else "given up"}
@@ -195,7 +195,7 @@ async def test_a_hirer_may_put_another_connection_in_the_place_of_one(
 async def test_a_hirer_over_a_bad_network(tmp_path: Path) -> None:
     """HIRE-SYN-03: what breaks on the way to us, by seed, makes it come back."""
     # Each cut makes the next attempt wait longer, and a busy machine adds to it.
-    patient = Limits(answer=30.0, scenario=90.0, arrival=60.0)
+    patient = RunLimits(answer=30.0, scenario=90.0, arrival=60.0)
     async with hooked(tmp_path / "acme", limits=patient) as stage:
         stage.breaks = True
         async with faulty_wire(stage.own_url, "cuts", "a seed") as wire:

@@ -20,9 +20,9 @@ from undersigned.did import DidDocument, document_from
 from undersigned.encoding import Did
 from undersigned.errors import Closed
 from undersigned.interop import (
-    Limits,
     Result,
     Run,
+    RunLimits,
     Stage,
     Subject,
     chosen,
@@ -38,7 +38,7 @@ from undersigned.transport import Channel, admit
 pytestmark = pytest.mark.timeout(60)
 
 SOMEBODY = Actor("somebody").did
-HURRIED = Limits(answer=0.5, scenario=3.0, upgrade=0.5)
+HURRIED = RunLimits(answer=0.5, scenario=3.0, upgrade=0.5)
 Handler = Callable[[Any], Awaitable[None]]
 
 
@@ -113,7 +113,7 @@ async def against(
     url: str,
     told: Callable[[dict[str, Any]], None] = lambda _: None,
     did: Did = SOMEBODY,
-    limits: Limits = HURRIED,
+    limits: RunLimits = HURRIED,
 ) -> tuple[Result, ...]:
     async with Stage(Subject(url=url, did=did, local=True), seed="x", limits=limits) as stage:
         return await play_all(stage, chosen("provider"), told=told)

@@ -79,7 +79,7 @@ async def test_who_closes_by_silence_late_is_waited_for(tmp_path: Path, monkeypa
 
 async def test_a_budget_of_hundreds_of_failures_is_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-LIM-02: how many it allows is its own affair. The harness sends what may be answered (HIRE-SYN-04)."""
-    monkeypatch.setattr(intake, "Budget", partial(intake.Budget, 300))
+    monkeypatch.setattr(intake, "FailureBudget", partial(intake.FailureBudget, 300))
     async with stage_at(tmp_path) as stage:
         results = await play_all(stage, chosen("provider", only=("connection-budget-of-failures",)))
     assert [(one.outcome, one.detail) for one in results] == [("passed", "")]

@@ -11,7 +11,7 @@ import pytest
 
 from interop.worlds import QUICK, peer_home, subject_of
 from undersigned.daemon import Peer
-from undersigned.interop import Limits, Silent, Stage, Subject, chosen, play_all
+from undersigned.interop import RunLimits, Silent, Stage, Subject, chosen, play_all
 from undersigned.interop.attacks import refused
 from undersigned.interop.failures import Failure, answered
 from undersigned.interop.scenario import Hear, Raw, Reach, Refused, Say, Step
@@ -117,7 +117,7 @@ async def test_of_work_that_fails_it_is_told_what_it_was_given(tmp_path: Path) -
 async def test_a_hirer_that_does_not_come_again_is_told_what_has_it_come() -> None:
     """Its first connection is a matter of its hook, each later one a rule of the protocol."""
     subject = Subject(url="ws://localhost:9/hire", did=Actor("somebody").did, local=True)
-    async with Stage(subject, seed="x", limits=Limits(arrival=0.01)) as stage:
+    async with Stage(subject, seed="x", limits=RunLimits(arrival=0.01)) as stage:
         scene = Scene(stage, "any", lambda _: None)
         who = stage.actor("any", "first")
         stage.await_connections(who)

@@ -12,11 +12,11 @@ from typing import Any
 from integration.hires import did_of, free_ports
 from support import ROOT
 from undersigned.daemon import Peer
-from undersigned.interop import Limits, Stage, Subject
+from undersigned.interop import RunLimits, Stage, Subject
 from undersigned.runtime import Home, OfferPart, create_home, issue_membership
 from undersigned.testing import GUILD
 
-QUICK = Limits(answer=10.0, scenario=40.0)
+QUICK = RunLimits(answer=10.0, scenario=40.0)
 
 
 def adapter() -> ModuleType:

@@ -18,7 +18,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import check_pack
 from undersigned.runtime import ArtifactStore, Contents
-from undersigned.trace import Evidence, Held, draw_trace, trace
+from undersigned.trace import ProvedEngagement, TraceEvidence, draw_trace, trace
 from unit.cli.running import files
 
 NAMES = [
@@ -278,6 +278,6 @@ def test_sc98_evidence_shows_it_as_text(name: str) -> None:
     assert report.ok, report
     assert case.pack is not None
     assert not [path for path in case.pack.members if name in path]
-    tree = trace(digest_bytes(hire.made[0]), Evidence.of([Held(case, "a pack")]))
+    tree = trace(digest_bytes(hire.made[0]), TraceEvidence.of([ProvedEngagement(case, "a pack")]))
     assert tree.text == name
     assert draw_trace(tree)

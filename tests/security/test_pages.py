@@ -18,7 +18,7 @@ from undersigned.evidence import verifier_page, verify_pack
 from undersigned.interop import Result, compatibility, transcript, write_reports
 from undersigned.interop.pairs_page import write_matrix
 from undersigned.messages import Settled
-from undersigned.trace import Step, draw_trace
+from undersigned.trace import TraceStep, draw_trace
 from undersigned.trust import Edge, draw_paths
 
 HOSTILE = (
@@ -75,9 +75,9 @@ def evidence(folder: Path) -> Path:
 
 def traced(folder: Path) -> Path:
     """A picture of what came of what."""
-    below = Step(kind="action", name=ALL, text=ALL, state="failed", why=ALL)
+    below = TraceStep(kind="action", name=ALL, text=ALL, state="failed", why=ALL)
     picture = folder / "trace.svg"
-    tree = Step(kind="artifact", name=ALL, text=ALL, state="stated", why=ALL, steps=(below,))
+    tree = TraceStep(kind="artifact", name=ALL, text=ALL, state="stated", why=ALL, steps=(below,))
     picture.write_text(draw_trace(tree, title=ALL))
     return picture
 

@@ -17,7 +17,7 @@ from undersigned.contract import contract_digest
 from undersigned.daemon import Peer
 from undersigned.encoding import canonicalize, digest_bytes, from_struct
 from undersigned.errors import UndersignedError
-from undersigned.interop import Limits, Stage, Subject
+from undersigned.interop import RunLimits, Stage, Subject
 from undersigned.interop.hiring import Hiring
 from undersigned.interop.scene import Scene
 from undersigned.protocol import Answer
@@ -60,7 +60,7 @@ class Runtime:
             made, clock=self.clock, handlers={"summary": summarise}, strategy=Haggles()
         ).__aenter__()
         subject = Subject(url=f"ws://localhost:{port}/hire", did=did, local=True)
-        self.stage = Stage(subject, seed="rivals", limits=Limits(answer=10.0))
+        self.stage = Stage(subject, seed="rivals", limits=RunLimits(answer=10.0))
         self.stage.clock = self.clock
         await self.stage.__aenter__()
         self.scene = Scene(self.stage, f"play-{next(NUMBERS)}", lambda _: None)

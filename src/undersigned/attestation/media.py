@@ -37,7 +37,7 @@ __all__ = [
     "MAX_MEDIA_BYTES",
     "MEDIA_TYPES",
     "ContractAssertion",
-    "Manifest",
+    "MediaManifest",
     "MediaSigner",
     "bytes_to_sign",
     "check_media",
@@ -65,7 +65,7 @@ class _Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     """A closed part of the assertion."""
 
 
-class Signature(_Part, frozen=True, kw_only=True):
+class MediaSignature(_Part, frozen=True, kw_only=True):
     """By a key of the agent's DID document."""
 
     keyid: Text
@@ -83,10 +83,10 @@ class ContractAssertion(_Part, frozen=True, kw_only=True):
     agent: Did
     certificate: Annotated[str, Meta(pattern=r"^[0-9]{1,64}(?!\n)$")]
     """Serial number of the signing certificate, in decimal."""
-    signature: Signature | None = None
+    signature: MediaSignature | None = None
 
 
-class Manifest(Struct, frozen=True, kw_only=True):
+class MediaManifest(Struct, frozen=True, kw_only=True):
     """What was read from media, and what the library found."""
 
     assertion: ContractAssertion | None
@@ -168,7 +168,7 @@ def embed(
     return _embedded(data, media_type, _signed_by(about, keyid, signature), signer)
 
 
-def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ()) -> Manifest:
+def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ()) -> MediaManifest:
     """What the active manifest of these media says. `anchors` are certificates in DER.
 
     Raises:
@@ -205,7 +205,7 @@ def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ())
     ours = [one["data"] for one in active.get("assertions", ()) if one.get("label") == LABEL]
     if len(ours) > 1:
         raise FormatError("schema_violation", f"expected one assertion {LABEL}; came {len(ours)}")
-    return Manifest(
+    return MediaManifest(
         assertion=to_struct(ours[0], ContractAssertion, f"/{LABEL}") if ours else None,
         binding=_hash_of(cast("dict[str, Any]", bound)),
         certificate=str(active.get("signature_info", {}).get("cert_serial_number", "")),
@@ -221,7 +221,7 @@ def check_media(
     agent: Did,
     keys: Mapping[str, PublicKey],
     anchors: Collection[bytes] = (),
-) -> Manifest:
+) -> MediaManifest:
     """The manifest, once it holds, comes from these anchors, and is the agent's under this contract (HIRE-ATT-10).
 
     `keys` are the agent's assertion keys that the contract names. Without `anchors` the certificate is anybody's, and
@@ -271,7 +271,7 @@ def _hash_of(bound: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _signed_by(about: ContractAssertion, keyid: str, signature: bytes) -> ContractAssertion:
-    return structs.replace(about, signature=Signature(keyid=keyid, sig=b64encode(signature).decode()))
+    return structs.replace(about, signature=MediaSignature(keyid=keyid, sig=b64encode(signature).decode()))
 
 
 def _signed_bytes(about: ContractAssertion, binding: tuple[str, str]) -> bytes:

@@ -26,7 +26,7 @@ from undersigned.encoding import is_amount, to_struct
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, Action, Target, parse_target, plain_segments
 
-__all__ = ["BODY", "GateRules", "Rule", "read_rules"]
+__all__ = ["BODY", "GateRules", "RequestRule", "read_rules"]
 
 BODY: Final = "body"
 """In place of an amount: the length of the request's body, in bytes."""
@@ -43,7 +43,7 @@ _FORBIDDEN: Final = frozenset(
 )
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way to ask for an action."""
 
     method: str | tuple[str, ...]
@@ -70,7 +70,7 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     origin: str
     """Scheme, host and port by which others reach the server; never taken from a request."""
-    rule: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1, max_length=1024)]
+    rule: Annotated[tuple[RequestRule, ...], msgspec.Meta(min_length=1, max_length=1024)]
     max_body_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024
     """Longest body of a request."""
     max_answer_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024 * 1024
@@ -130,7 +130,7 @@ def read_rules(table: Mapping[str, Any]) -> GateRules:
     return rules
 
 
-def _check(rule: Rule) -> None:
+def _check(rule: RequestRule) -> None:
     for method in rule.methods or ("",):
         if _METHOD.fullmatch(method) is None:
             raise FormatError("schema_violation", f"{method!a} is not a method that can be mapped")

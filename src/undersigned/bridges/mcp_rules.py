@@ -29,7 +29,7 @@ from undersigned.encoding import AMOUNT_PATTERN, JsonObject, JsonValue
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, Action, Target, inside, parse_pattern, parse_target
 
-__all__ = ["Argument", "Rule", "Rules", "outside"]
+__all__ = ["Argument", "Rules", "ToolRule", "outside"]
 
 RULES: Final = "rules"
 """The clause that decides where a rule, or the lack of one, says no. No clause of a scope is meant."""
@@ -100,7 +100,7 @@ class Argument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.any or isinstance(value, bool | int | float)
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ToolRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One tool, or one other method, as an action."""
 
     name: str
@@ -190,13 +190,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rules(msgspec.Struct, frozen=True):
     """The rules for one server."""
 
-    tools: Mapping[str, Rule] = {}
-    methods: Mapping[str, Rule] = {}
+    tools: Mapping[str, ToolRule] = {}
+    methods: Mapping[str, ToolRule] = {}
     """Other methods that are let through as actions: `resources/read`, whose arguments are its params."""
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> Rules:
-        """The rules in a parsed TOML file: `[[tool]]` and `[[method]]` with the members of `Rule`.
+        """The rules in a parsed TOML file: `[[tool]]` and `[[method]]` with the members of `ToolRule`.
 
         Raises:
             ConfigurationError: `bad_configuration`, and what was expected.
@@ -212,9 +212,9 @@ class Rules(msgspec.Struct, frozen=True):
             raise ConfigurationError("bad_configuration", f"rules: {message}") from exc
 
 
-def _read(entries: object, names: re.Pattern[str]) -> dict[str, Rule]:
-    found: dict[str, Rule] = {}
-    for rule in msgspec.convert(entries, list[Rule]):
+def _read(entries: object, names: re.Pattern[str]) -> dict[str, ToolRule]:
+    found: dict[str, ToolRule] = {}
+    for rule in msgspec.convert(entries, list[ToolRule]):
         if not names.fullmatch(rule.name):
             raise _wrong(rule, f"expected a name like {names.pattern}")
         if rule.name in found:
@@ -264,5 +264,5 @@ def outside(reason: str, would_pass: str) -> ScopeError:
     return ScopeError("scope_exceeded", reason, clause=RULES, would_pass=would_pass)
 
 
-def _wrong(rule: Rule, message: str) -> FormatError:
+def _wrong(rule: ToolRule, message: str) -> FormatError:
     return FormatError("schema_violation", f"{rule.name!r:.80}: {message}")

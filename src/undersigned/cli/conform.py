@@ -18,9 +18,9 @@ from undersigned.interop import (
     FAULTS,
     GROUPS,
     PROFILES,
-    Limits,
     Result,
     Run,
+    RunLimits,
     Stage,
     Subject,
     bearing,
@@ -283,7 +283,7 @@ async def conform(
     out.line(f"it has to believe memberships issued by {GUILD.did}")
     if wait is None:
         wait = 60.0 if faults == "cuts" else 10.0
-    limits = Limits(answer=wait, scenario=max(60.0, 6 * wait), upgrade=min(wait, 10.0))
+    limits = RunLimits(answer=wait, scenario=max(60.0, 6 * wait), upgrade=min(wait, 10.0))
     clock, said = SystemClock(), list[dict[str, Any]]()
     began = clock.now()
     async with AsyncExitStack() as opened:

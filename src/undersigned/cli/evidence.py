@@ -28,7 +28,7 @@ from undersigned.evidence import (
 from undersigned.evidence import tamper as tampered
 from undersigned.messages import Delivery
 from undersigned.runtime import SystemClock, judge_pack, naming, open_file, parse_price, read_file, rule_on_pack
-from undersigned.transparency import Verifier, read_verifier
+from undersigned.transparency import NoteVerifier, read_verifier
 
 from .contract_show import became
 from .did_documents import read_document_file
@@ -307,7 +307,7 @@ def _hired(case: Case, above: str = "") -> Iterator[str]:
         yield from _hired(below, f" by {document.provider}")
 
 
-def _witness_named(text: str) -> Verifier:
+def _witness_named(text: str) -> NoteVerifier:
     option = f"--witness {plain(text, 200)}"
     with checking(option):
         verifier = read_verifier(text)

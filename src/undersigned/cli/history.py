@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
-from undersigned.trace import Evidence, Held, history, history_steps, prov_document
+from undersigned.trace import ProvedEngagement, TraceEvidence, history, history_steps, prov_document
 
 from .bar import bar
 from .did_documents import read_document_file
@@ -54,7 +54,7 @@ async def history_(
     local = opened is not None and opened.configuration.local
     checked_did(did, local or opened is None, opened.configuration.resolver if opened is not None else None)
     held = [
-        Held(verified_pack(data, f"the pack {name}", now=now, known=known), f"the pack {name}")
+        ProvedEngagement(verified_pack(data, f"the pack {name}", now=now, known=known), f"the pack {name}")
         for name, data in given.items()
     ]
     decisions = {}
@@ -64,7 +64,7 @@ async def history_(
             with bar(out, "engagements") as told:
                 await own.of(did, told)
         held, decisions = [*own.held.values(), *held], own.decisions
-    evidence = Evidence.of(held, decisions)
+    evidence = TraceEvidence.of(held, decisions)
     found = history(did, evidence)
     if not found.lines:
         raise ConfigurationError("not_found", f"nothing is known of {plain(did, 200)}")

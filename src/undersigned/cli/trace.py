@@ -26,7 +26,7 @@ from undersigned.runtime import (
     open_file,
     read_file,
 )
-from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
+from undersigned.trace import State, TraceStep, Verdict, draw_trace, prov_document, trace
 
 from .bar import bar
 from .did_documents import read_document_file
@@ -197,7 +197,7 @@ def tell_verdict(out: Out, verdict: Verdict, home: Home) -> None:
     out.line(f"make it again:  {typed('decision replay {} --home {}', verdict.digest, home.path)}")
 
 
-def tell_steps(out: Out, tree: Step, depth: int | None = None) -> None:
+def tell_steps(out: Out, tree: TraceStep, depth: int | None = None) -> None:
     """Tells a tree to people, a step on two lines: what it is; and what was checked of it, with its name. What follows
     from a step below `depth` is counted.
     """
@@ -215,7 +215,7 @@ def tell_steps(out: Out, tree: Step, depth: int | None = None) -> None:
         out.line(f"told to level {depth} of {len(levels)}: --depth {len(levels)} tells all, and --json", style="dim")
 
 
-def _levels(tree: Step) -> Iterator[list[Step]]:
+def _levels(tree: TraceStep) -> Iterator[list[TraceStep]]:
     """The steps of a tree, level by level."""
     level = [tree]
     while level:
@@ -223,18 +223,18 @@ def _levels(tree: Step) -> Iterator[list[Step]]:
         level = [below for one in level for below in _told(one)]
 
 
-def _fitting(levels: list[list[Step]]) -> int:
+def _fitting(levels: list[list[TraceStep]]) -> int:
     """How many levels have not too many steps together, the artifact and its deliveries at least."""
     sums = accumulate(map(len, levels))
     return max(2, sum(total <= MOST_STEPS for total in sums))
 
 
-def _counted(steps: Iterable[Step]) -> str:
+def _counted(steps: Iterable[TraceStep]) -> str:
     counts = Counter(step.state for step in steps)
     return ", ".join(f"{counts[state]} {state}" for state in STYLES if counts[state])
 
 
-def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[str, str, Step, str]]:
+def _lines(step: TraceStep, branch: str, indent: str, depth: int) -> Iterator[tuple[str, str, TraceStep, str]]:
     """Each step that is told, what stands before its lines, and what follows from it and is not told."""
     below = [one for steps in step.steps for one in steps.every] if depth <= 1 else []
     if below and not any(one.state == "failed" for one in below):
@@ -247,12 +247,12 @@ def _lines(step: Step, branch: str, indent: str, depth: int) -> Iterator[tuple[s
         yield from _lines(one, f"{indent}{'└ ' if last else '├ '}", f"{indent}{'  ' if last else '│ '}", depth - 1)
 
 
-def _told(step: Step) -> list[Step]:
+def _told(step: TraceStep) -> list[TraceStep]:
     """What follows from a step, and of many actions the first, and those that failed or are omitted."""
     actions = [place for place, one in enumerate(step.steps) if one.kind == "action"][MOST_LINES:]
     left_out = {place for place in actions if step.steps[place].state == "stated"}
     shown = [one for place, one in enumerate(step.steps) if place not in left_out]
     if left_out:
         more = f"{counted(len(left_out), 'more action')}: --json has them"
-        shown.append(Step(kind="action", name="", text=more, state="stated", why="left out here"))
+        shown.append(TraceStep(kind="action", name="", text=more, state="stated", why="left out here"))
     return shown

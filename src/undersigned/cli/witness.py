@@ -12,7 +12,7 @@ from undersigned.daemon import WitnessBook, WitnessServer, more_files
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, SystemClock, Witness, Witnesses, WitnessPart, host_port, witnesses_of
-from undersigned.transparency import Verifier, read_verifier, verifier_text
+from undersigned.transparency import NoteVerifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
@@ -76,9 +76,9 @@ async def serve(out: Out, logs: tuple[str, ...], listen: str, home: str | None) 
     return 0
 
 
-def _named(home: Home, logs: Sequence[str]) -> tuple[list[Did], list[Verifier]]:
+def _named(home: Home, logs: Sequence[str]) -> tuple[list[Did], list[NoteVerifier]]:
     dids: list[Did] = []
-    keys: list[Verifier] = []
+    keys: list[NoteVerifier] = []
     for one in logs:
         if "+" in one:
             with checking(f"--log {one[:200]}"):

@@ -32,8 +32,8 @@ from undersigned.transparency import (
     MAX_SUBMISSION_BYTES,
     SIZE_TYPE,
     Checkpoint,
+    NoteVerifier,
     Submission,
-    Verifier,
     by_one_of,
     cosignature_line,
     cosigned_text,
@@ -193,7 +193,7 @@ class WitnessServer(NearListener):
         gatherer: Gatherer,
         *,
         logs: Iterable[Did] = (),
-        keys: Iterable[Verifier] = (),
+        keys: Iterable[NoteVerifier] = (),
         host: str = "127.0.0.1",
         port: int = 0,
         now: Callable[[], Instant] | None = None,
@@ -208,9 +208,9 @@ class WitnessServer(NearListener):
         super().__init__(self._answer, host, port, connections=CONNECTIONS, what="for logs")
 
     @property
-    def verifier(self) -> Verifier:
+    def verifier(self) -> NoteVerifier:
         """What its cosignatures are checked with."""
-        return Verifier(self._name, True, self._key.public_key)
+        return NoteVerifier(self._name, True, self._key.public_key)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path != "/add-checkpoint":

@@ -20,7 +20,7 @@ from undersigned.evidence.pack import Pack, Transcribed
 from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage
 from undersigned.protocol import Early, Engagement
-from undersigned.transparency import Verifier
+from undersigned.transparency import NoteVerifier
 
 __all__ = [
     "ASSERTION",
@@ -51,7 +51,7 @@ class Case(Struct):
     """How many packs this one lies in."""
     known: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
     """What the verifier resolved itself."""
-    witnesses: tuple[Verifier, ...] = ()
+    witnesses: tuple[NoteVerifier, ...] = ()
     """Who, as the verifier knows, cosigns logs, and by which key; each must have cosigned the pack's."""
     pack: Pack | None = None
     documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])

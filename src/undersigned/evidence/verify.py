@@ -56,7 +56,7 @@ from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage, verify_message
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
-from undersigned.transparency import Verifier
+from undersigned.transparency import NoteVerifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
@@ -130,7 +130,7 @@ def verify_pack(
     *,
     now: Instant,
     known: Iterable[DidDocument] = (),
-    witnesses: Iterable[Verifier] = (),
+    witnesses: Iterable[NoteVerifier] = (),
 ) -> Report:
     """The report on a pack; nothing is raised for what is in it. `now` is written `2026-11-28T09:00:00Z`.
 
@@ -154,7 +154,7 @@ def verify_pack(
 
 
 def check_pack(
-    data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[Verifier] = ()
+    data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[NoteVerifier] = ()
 ) -> tuple[Report, Case]:
     """As `verify_pack`, and what its steps verified, for those who go on from there. Of a pack that does not hold
     nothing in it may be used.

@@ -21,7 +21,7 @@ from undersigned.interop.report import (
 )
 from undersigned.interop.run import PROFILES, Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
-from undersigned.interop.stage import Limits, Stage, Strangers, Subject
+from undersigned.interop.stage import RunLimits, Stage, Strangers, Subject
 from undersigned.interop.tables import table_scenarios
 
 __all__ = [
@@ -33,10 +33,10 @@ __all__ = [
     "Entry",
     "Failure",
     "Instance",
-    "Limits",
     "Reach",
     "Result",
     "Run",
+    "RunLimits",
     "Scenario",
     "Silent",
     "Stage",

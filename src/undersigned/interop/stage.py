@@ -33,7 +33,7 @@ from .listening import ELSEWHERE, Listener, Met
 from .published import Published
 from .status_lists import StatusLists
 
-__all__ = ["Limits", "Stage", "Strangers", "Subject"]
+__all__ = ["RunLimits", "Stage", "Strangers", "Subject"]
 
 STRANGERS: Final = 15
 """Who connect and prove nothing, in so many seconds."""
@@ -61,7 +61,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Whether plain ws:// and http:// to loopback are allowed."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a run waits, in seconds."""
 
     answer: float = 10.0
@@ -98,7 +98,7 @@ class Stage:
         subject: Subject,
         *,
         seed: str,
-        limits: Limits | None = None,
+        limits: RunLimits | None = None,
         listen: tuple[str, int] = ("localhost", 0),
         reached_at: str | None = None,
         strangers: Strangers | None = None,
@@ -113,7 +113,7 @@ class Stage:
         """Names this run. Who we are is decided by it and the seed, so that a seed can be used again: whoever was met
         before has a log, and a second one that begins anew would contradict it.
         """
-        self.limits = limits or Limits()
+        self.limits = limits or RunLimits()
         self.url = subject.url
         self.breaks = False
         """Whether connections break on the way, so that scenarios have to come back by themselves."""

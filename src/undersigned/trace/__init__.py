@@ -1,14 +1,24 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
-from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, held_in
-from undersigned.trace.history import LINES, Line, history, history_steps
+from undersigned.trace.evidence import CheckedDecision, Earlier, ProvedEngagement, TraceEvidence, held_in
+from undersigned.trace.history import LINES, HistoryLine, history, history_steps
 from undersigned.trace.judge import judge
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import TYPES, name_of, prov_document
 from undersigned.trace.speakers import AskedAbout, asked_about, memberships, wanting
 from undersigned.trace.status import SeenList
-from undersigned.trace.step import KINDS, Kind, State, Step
-from undersigned.trace.verdict import ASKS, CLAUSES, EarlierUsed, Heard, LastKnown, ListUsed, MadeFrom, Missing, Verdict
+from undersigned.trace.step import KINDS, Kind, State, TraceStep
+from undersigned.trace.verdict import (
+    ASKS,
+    CLAUSES,
+    EarlierUsed,
+    GraphAnswers,
+    LastKnown,
+    ListUsed,
+    MadeFrom,
+    Missing,
+    Verdict,
+)
 from undersigned.trace.walk import trace
 
 __all__ = [
@@ -18,21 +28,21 @@ __all__ = [
     "LINES",
     "TYPES",
     "AskedAbout",
-    "Decided",
+    "CheckedDecision",
     "Earlier",
     "EarlierUsed",
-    "Evidence",
-    "Heard",
-    "Held",
+    "GraphAnswers",
+    "HistoryLine",
     "Kind",
     "LastKnown",
-    "Line",
     "ListUsed",
     "MadeFrom",
     "Missing",
+    "ProvedEngagement",
     "SeenList",
     "State",
-    "Step",
+    "TraceEvidence",
+    "TraceStep",
     "Verdict",
     "asked_about",
     "draw_trace",

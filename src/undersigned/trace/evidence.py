@@ -35,10 +35,10 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.scope import Action, Scope, permits, whole_scope
 from undersigned.trust import Decision
 
-__all__ = ["Decided", "Earlier", "Evidence", "Held", "Made", "Said", "held_in"]
+__all__ = ["CheckedDecision", "Earlier", "Made", "ProvedEngagement", "TraceEvidence", "TranscriptMessage", "held_in"]
 
 
-class Decided(Struct, frozen=True, kw_only=True):
+class CheckedDecision(Struct, frozen=True, kw_only=True):
     """A recorded decision about the other side, and whether it came out the same when it was made again."""
 
     decision: Decision
@@ -49,7 +49,7 @@ class Decided(Struct, frozen=True, kw_only=True):
     """How it came out; unless the same, what differs or is not there."""
 
 
-class Said(NamedTuple):
+class TranscriptMessage(NamedTuple):
     """One verified message of a transcript."""
 
     number: int
@@ -64,7 +64,7 @@ class Said(NamedTuple):
         return self.verified.message
 
 
-class Held(Struct, frozen=True, eq=False):
+class ProvedEngagement(Struct, frozen=True, eq=False):
     """One engagement with a contract, as a pack that holds proves it."""
 
     case: Case
@@ -92,9 +92,9 @@ class Held(Struct, frozen=True, eq=False):
         return self.case.pack.manifest.own if self.case.pack else ""
 
     @property
-    def said(self) -> tuple[Said, ...]:
+    def said(self) -> tuple[TranscriptMessage, ...]:
         """Its messages, in the order of the packer's journal."""
-        return tuple(Said(one.number, one.at, one.kind, message) for one, message in self.case.verified)
+        return tuple(TranscriptMessage(one.number, one.at, one.kind, message) for one, message in self.case.verified)
 
     @property
     def lists(self) -> tuple[tuple[bytes, Instant], ...]:
@@ -113,7 +113,7 @@ class Held(Struct, frozen=True, eq=False):
         return tuple((raw, when.get(digest_bytes(raw), created)) for _, raw in self.case.pack.of_kind("status"))
 
     @property
-    def decisions(self) -> tuple[Decided, ...]:
+    def decisions(self) -> tuple[CheckedDecision, ...]:
         """What the packer decided about the other side, as far as the pack holds it."""
         if self.case.pack is None:
             return ()
@@ -123,13 +123,13 @@ class Held(Struct, frozen=True, eq=False):
             with suppress(MsgspecError):  # what is no decision tells nothing
                 found.append(json.decode(raw, type=Decision))
         found.sort(key=lambda one: (one.at, one.inputs.terms is not None))
-        return tuple(Decided(decision=one, by=self.packer, same=None, detail=why) for one in found)
+        return tuple(CheckedDecision(decision=one, by=self.packer, same=None, detail=why) for one in found)
 
     def terms(self, number: int) -> Terms:
         """The terms in force when this message was recorded."""
         return terms_at(self.case, number)
 
-    def judge(self, review: Said) -> Did:
+    def judge(self, review: TranscriptMessage) -> Did:
         """Whose verdict a review carries: the hirer's own, or that of a verifier whom the terms named."""
         return self.case.judges[review.verified.digest]
 
@@ -195,8 +195,8 @@ class Held(Struct, frozen=True, eq=False):
 class Made(NamedTuple):
     """One delivery of an artifact."""
 
-    held: Held
-    said: Said
+    held: ProvedEngagement
+    said: TranscriptMessage
     delivery: Delivery
     name: str
     """What the provider called it: text for people, and nothing else."""
@@ -208,7 +208,7 @@ class Made(NamedTuple):
         return tuple(one for one in found if any(subject.name == self.name for subject in one.statement.subject))
 
     @property
-    def reviews(self) -> tuple[Said, ...]:
+    def reviews(self) -> tuple[TranscriptMessage, ...]:
         """Those of the delivery, in order."""
         digest = self.said.verified.digest
         return tuple(
@@ -231,12 +231,12 @@ class Earlier(NamedTuple):
     """When we did, the last time."""
 
 
-class Evidence(Struct, frozen=True):
+class TraceEvidence(Struct, frozen=True):
     """All that is here: engagements by contract, decisions by engagement, DID documents beside those of the packs."""
 
-    held: tuple[Held, ...]
+    held: tuple[ProvedEngagement, ...]
     """Each contract once; an earlier one goes before a later one of the same contract."""
-    decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({})
+    decisions: Mapping[EngagementId, tuple[CheckedDecision, ...]] = MappingProxyType({})
     documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({})
     absent: Mapping[Digest, str] = MappingProxyType({})
     """Why the bytes of an artifact are not here, where more is known than that they are not."""
@@ -246,14 +246,14 @@ class Evidence(Struct, frozen=True):
     @classmethod
     def of(
         cls,
-        held: Iterable[Held],
-        decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({}),
+        held: Iterable[ProvedEngagement],
+        decisions: Mapping[EngagementId, tuple[CheckedDecision, ...]] = MappingProxyType({}),
         documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({}),
         absent: Mapping[Digest, str] = MappingProxyType({}),
         earlier: Mapping[Did, tuple[Earlier, ...]] = MappingProxyType({}),
-    ) -> Evidence:
+    ) -> TraceEvidence:
         """What is here, with the packs inside others."""
-        by_contract: dict[Digest, Held] = {}
+        by_contract: dict[Digest, ProvedEngagement] = {}
         decided = dict(decisions)
         for one in held:
             for found in held_in(one.case, one.source):
@@ -264,11 +264,11 @@ class Evidence(Struct, frozen=True):
                     decided[found.engagement] = (*known, *found.decisions)
         return cls(tuple(by_contract.values()), decided, documents, absent, earlier)
 
-    def known(self, held: Held, did: Did) -> tuple[DidDocument, ...]:
+    def known(self, held: ProvedEngagement, did: Did) -> tuple[DidDocument, ...]:
         """The documents of a DID that are known from elsewhere than a pack."""
         return (*self.documents.get(did, ()), *held.case.known.get(did, ()))
 
-    def under(self, contract: Digest | None) -> Held | None:
+    def under(self, contract: Digest | None) -> ProvedEngagement | None:
         """The engagement of a contract."""
         return next((one for one in self.held if one.contract == contract), None)
 
@@ -298,11 +298,11 @@ class Evidence(Struct, frozen=True):
         return artifacts, contracts - {held.contract for held in self.held}
 
 
-def held_in(case: Case, source: str) -> Iterator[Held]:
+def held_in(case: Case, source: str) -> Iterator[ProvedEngagement]:
     """The engagement of a verified pack, and those of the packs inside it; one without a contract is left out."""
     if case.sealed is None:
         return
-    yield Held(case, source)
+    yield ProvedEngagement(case, source)
     for below in case.below:
         yield from held_in(below, f"{source}, with what was hired under {sealed_of(case).digest}")
 

@@ -15,11 +15,11 @@ from undersigned.encoding import Did, Digest, Instant
 from undersigned.evidence import sealed_of
 from undersigned.messages import Delivery, Review, Start, Terminate
 from undersigned.protocol import ENDED
-from undersigned.trace.evidence import Evidence, Held, Said
-from undersigned.trace.step import Step
+from undersigned.trace.evidence import ProvedEngagement, TraceEvidence, TranscriptMessage
+from undersigned.trace.step import TraceStep
 from undersigned.trace.walk import trace_all
 
-__all__ = ["LINES", "History", "Line", "LineKind", "history", "history_steps"]
+__all__ = ["LINES", "History", "HistoryLine", "LineKind", "history", "history_steps"]
 
 LineKind = Literal["given", "worked-on", "delivered", "received", "statement", "policy", "refusal", "decision"]
 
@@ -36,7 +36,7 @@ LINES: Final[dict[LineKind, str]] = {
 """The kinds of lines; the specification's table says the same."""
 
 
-class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class HistoryLine(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One thing that an agent did, or that was done about it. Texts are others', and never more than text."""
 
     at: Instant
@@ -57,10 +57,10 @@ class History(Struct, frozen=True, kw_only=True, rename="camel"):
     """All that the evidence says of one agent, the oldest first."""
 
     did: Did
-    lines: tuple[Line, ...]
+    lines: tuple[HistoryLine, ...]
 
 
-def history(did: Did, evidence: Evidence) -> History:
+def history(did: Did, evidence: TraceEvidence) -> History:
     """The lines about an agent, in the contracts of which it is a party.
 
     Source: protocol-spec/19-trace.md, section 19.6
@@ -70,7 +70,7 @@ def history(did: Did, evidence: Evidence) -> History:
     return History(did=did, lines=tuple(dict.fromkeys(lines)))
 
 
-def history_steps(did: Did, evidence: Evidence) -> tuple[Step, ...]:
+def history_steps(did: Did, evidence: TraceEvidence) -> tuple[TraceStep, ...]:
     """The traces of everything that it delivered or that was delivered to it."""
     found = dict.fromkeys(
         item.digest
@@ -83,12 +83,12 @@ def history_steps(did: Did, evidence: Evidence) -> tuple[Step, ...]:
     return trace_all(found, evidence)
 
 
-def _parties(held: Held) -> tuple[Did, Did]:
+def _parties(held: ProvedEngagement) -> tuple[Did, Did]:
     document = sealed_of(held.case).document
     return document.hirer, document.provider
 
 
-def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
+def _lines(did: Did, held: ProvedEngagement, evidence: TraceEvidence) -> Iterator[HistoryLine]:
     hirer, provider = _parties(held)
     contract = held.contract
     for said in held.said:
@@ -97,15 +97,19 @@ def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
             case Start():
                 kind: LineKind = "given" if did == hirer else "worked-on"
                 for item in message.inputs:
-                    yield Line(at=said.at, kind=kind, name=item.digest, text=item.name, contract=contract, by=hirer)
+                    yield HistoryLine(
+                        at=said.at, kind=kind, name=item.digest, text=item.name, contract=contract, by=hirer
+                    )
             case Delivery():
                 kind = "delivered" if did == provider else "received"
                 for item in message.artifacts:
-                    yield Line(at=said.at, kind=kind, name=item.digest, text=item.name, contract=contract, by=provider)
+                    yield HistoryLine(
+                        at=said.at, kind=kind, name=item.digest, text=item.name, contract=contract, by=provider
+                    )
                 if did == provider:
                     yield from _stated(said, held)
             case Review() if held.judge(said) == did:
-                yield Line(
+                yield HistoryLine(
                     at=said.at,
                     kind="statement",
                     name=said.verified.digest,
@@ -122,7 +126,7 @@ def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
         text = f"{refusal.action} on {refusal.target} [{refusal.clause}]"
         # What a gate refuses is asked for by the provider, whoever's gate it is.
         if did == provider:
-            yield Line(
+            yield HistoryLine(
                 at=refusal.at,
                 kind="refusal",
                 name=refusal.action,
@@ -133,11 +137,11 @@ def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
             )
 
 
-def _stated(said: Said, held: Held) -> Iterator[Line]:
+def _stated(said: TranscriptMessage, held: ProvedEngagement) -> Iterator[HistoryLine]:
     came = _came_of(said, held)
     for one in held.case.statements.get(said.verified.digest, ()):
         predicate = one.predicate
-        yield Line(
+        yield HistoryLine(
             at=said.at,
             kind="statement",
             name=one.digest,
@@ -150,7 +154,7 @@ def _stated(said: Said, held: Held) -> Iterator[Line]:
         for action in predicate.actions if isinstance(predicate, WorkPredicate) else ():
             if not action.allowed:
                 text = f"{action.action} on {action.target} [{action.clause}]"
-                yield Line(
+                yield HistoryLine(
                     at=action.at,
                     kind="refusal",
                     name=action.action,
@@ -161,7 +165,7 @@ def _stated(said: Said, held: Held) -> Iterator[Line]:
                 )
 
 
-def _came_of(delivered: Said, held: Held) -> str:
+def _came_of(delivered: TranscriptMessage, held: ProvedEngagement) -> str:
     """What became of a delivery, as far as the evidence goes: its review, and an early end of the contract."""
     verdict = "not reviewed"
     ended = ""
@@ -173,21 +177,21 @@ def _came_of(delivered: Said, held: Held) -> str:
     return verdict + (ended or _unknown_since(held))
 
 
-def _unknown_since(held: Held) -> str:
+def _unknown_since(held: ProvedEngagement) -> str:
     return "" if held.state in ENDED else f"; how it went on after {held.said[-1].at} is not known"
 
 
-def _policies(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
+def _policies(did: Did, held: ProvedEngagement, evidence: TraceEvidence) -> Iterator[HistoryLine]:
     document = sealed_of(held.case).document
     at = next((said.at for said in held.said if said.message.type == "Seal"), held.said[-1].at)
     for digest in document.terms.policies:
         text = "named by the contract"
-        yield Line(at=at, kind="policy", name=digest, text=text, contract=held.contract, by=document.hirer)
+        yield HistoryLine(at=at, kind="policy", name=digest, text=text, contract=held.contract, by=document.hirer)
     for one in evidence.decisions.get(held.engagement, ()):
         decision = one.decision
         if decision.peer != did:
             continue
         common = {"at": decision.at, "contract": held.contract, "by": one.by}
-        yield Line(kind="policy", name=decision.inputs.policy, text=f"{decision.policy}, by {one.by}", **common)
+        yield HistoryLine(kind="policy", name=decision.inputs.policy, text=f"{decision.policy}, by {one.by}", **common)
         about = "on terms" if decision.inputs.terms else "at the meeting"
-        yield Line(kind="decision", name=decision.digest, text=about, verdict=decision.outcome, **common)
+        yield HistoryLine(kind="decision", name=decision.digest, text=about, verdict=decision.outcome, **common)

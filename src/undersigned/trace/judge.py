@@ -21,10 +21,10 @@ from undersigned.encoding import Did, Digest, Instant, compare_amounts
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
 from undersigned.protocol import ENDED
 from undersigned.scope import Action
-from undersigned.trace.evidence import Earlier, Evidence, Made
-from undersigned.trace.speakers import Member, Signed, parties_of, signed_by
+from undersigned.trace.evidence import Earlier, Made, TraceEvidence
+from undersigned.trace.speakers import DeliverySpeaker, ShownMembership, parties_of, signed_by
 from undersigned.trace.status import SeenList, status_reasons
-from undersigned.trace.verdict import ASKS, Heard, Judged, MadeFrom, Verdict, no, yes
+from undersigned.trace.verdict import ASKS, GraphAnswers, Judged, MadeFrom, Verdict, no, yes
 from undersigned.trust import Anchors, Outcome, Policy, Reason
 
 __all__ = ["judge"]
@@ -39,13 +39,13 @@ _BRING: Final = "its DID document, as it resolves now or by --did-document FILE"
 def judge(
     artifact: Digest,
     purpose: str,
-    evidence: Evidence,
+    evidence: TraceEvidence,
     *,
     policy: Policy,
     own: Did,
     now: Instant,
     anchors: Anchors,
-    heard: Heard,
+    heard: GraphAnswers,
     links: Iterable[Credential],
     lists: Mapping[str, StatusList],
     known: Iterable[SeenList] = (),
@@ -99,13 +99,13 @@ def judge(
 
 
 def _judged(
-    signed: Signed,
-    evidence: Evidence,
+    signed: DeliverySpeaker,
+    evidence: TraceEvidence,
     purpose: str,
     policy: Policy,
     now: Instant,
     anchors: Anchors,
-    heard: Heard,
+    heard: GraphAnswers,
     links: tuple[Credential, ...],
     lists: Mapping[str, StatusList],
     known: tuple[SeenList, ...],
@@ -136,13 +136,15 @@ def _judged(
     )
 
 
-def _refused(signed: Signed, policy: Policy) -> Iterator[Reason]:
+def _refused(signed: DeliverySpeaker, policy: Policy) -> Iterator[Reason]:
     for did in signed.speakers:
         if did in policy.refuse:
             yield no("policy_denied", "refuse", did, "somebody else")
 
 
-def _keys(made: Made, evidence: Evidence, relied: Iterable[Member], missing: Mapping[str, str]) -> Iterator[Reason]:
+def _keys(
+    made: Made, evidence: TraceEvidence, relied: Iterable[ShownMembership], missing: Mapping[str, str]
+) -> Iterator[Reason]:
     held, parties, met = made.held, parties_of(made), True
     for did in parties:
         known, earlier = evidence.known(held, did), evidence.earlier.get(did, ())
@@ -182,8 +184,8 @@ def _why_not(did: Did, missing: Mapping[str, str]) -> str:
 
 
 def _signer(
-    signed: Signed, purpose: str, anchors: Anchors, heard: Heard, missing: Mapping[str, str]
-) -> tuple[list[Reason], tuple[Member, ...], bool]:
+    signed: DeliverySpeaker, purpose: str, anchors: Anchors, heard: GraphAnswers, missing: Mapping[str, str]
+) -> tuple[list[Reason], tuple[ShownMembership, ...], bool]:
     """Who entitled whom, the memberships on which that rests, and whether somebody named the purpose for it: an anchor
     for any capability does not.
     """
@@ -216,7 +218,9 @@ def _signer(
     return [no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(lacking)))], (), False
 
 
-def _unproved(signed: Signed, member: Member, heard: Heard, missing: Mapping[str, str]) -> Iterator[Reason]:
+def _unproved(
+    signed: DeliverySpeaker, member: ShownMembership, heard: GraphAnswers, missing: Mapping[str, str]
+) -> Iterator[Reason]:
     """That a membership would do, if it could be checked; nothing, if it would not."""
     issuer, at = member.issuer, signed.made.said.at
     answers = [(one, heard.entitled(issuer, one, at)) for one in signed.predicates]
@@ -244,7 +248,7 @@ def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:
         yield no("approval_required", "purpose", said, f"{task}, an anchor for {purpose}, or a person's approval")
 
 
-def _accused(signed: Signed, heard: Heard) -> Iterator[Reason]:
+def _accused(signed: DeliverySpeaker, heard: GraphAnswers) -> Iterator[Reason]:
     clear = True
     for speaker in signed.speakers:
         answer = next((one for one in heard.accused if one.party == speaker), None)

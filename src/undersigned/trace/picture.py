@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from undersigned.trace.step import State, Step
+from undersigned.trace.step import State, TraceStep
 from undersigned.trust import drawn_text
 
 __all__ = ["draw_trace"]
@@ -24,11 +24,11 @@ COLOURS: Final[dict[State, tuple[str, str]]] = {
 }
 
 
-def draw_trace(tree: Step, *, title: str = "Trace") -> str:
+def draw_trace(tree: TraceStep, *, title: str = "Trace") -> str:
     """An SVG document: a row for each step, below the step that it follows from; what was checked is its colour and is
     written beside it. Equal trees give an equal document.
     """
-    rows: list[tuple[int, Step]] = []
+    rows: list[tuple[int, TraceStep]] = []
     lines: list[str] = []
     _place(tree, 0, rows, lines)
     height = (len(rows) + 2) * ROW
@@ -49,7 +49,7 @@ def draw_trace(tree: Step, *, title: str = "Trace") -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _place(step: Step, depth: int, rows: list[tuple[int, Step]], lines: list[str]) -> int:
+def _place(step: TraceStep, depth: int, rows: list[tuple[int, TraceStep]], lines: list[str]) -> int:
     """Gives the step and all below it a row each, and draws what ties them; returns its row."""
     own = len(rows)
     rows.append((depth, step))
@@ -64,7 +64,7 @@ def _middle(row: int) -> int:
     return (row + 1) * ROW + ROW // 2
 
 
-def _row(depth: int, number: int, step: Step) -> str:
+def _row(depth: int, number: int, step: TraceStep) -> str:
     x, y = 24 + depth * INDENT, _middle(number)
     colour = COLOURS[step.state][0]
     whole = f"{step.kind} {step.name}: {step.text}. {step.why}"

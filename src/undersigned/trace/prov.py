@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_hash
 from undersigned.errors import FormatError
-from undersigned.trace.step import Kind, Step
+from undersigned.trace.step import Kind, TraceStep
 
 __all__ = ["PROV_CONTEXT", "TYPES", "name_of", "prov_document"]
 
@@ -63,7 +63,7 @@ def name_of(digest: Digest) -> str:
     return f"ni:///sha-256;{base64url_encode(digest_hash(digest))}"
 
 
-def prov_document(steps: Iterable[Step]) -> JsonObject:
+def prov_document(steps: Iterable[TraceStep]) -> JsonObject:
     """The steps, and all that follow from them, as one JSON-LD document.
 
     Source: protocol-spec/19-trace.md, section 19.3
@@ -87,7 +87,7 @@ class _Graph:
     def listed(self) -> list[Any]:
         return list(self._nodes.values())
 
-    def add(self, step: Step, above: tuple[Place, ...] = ()) -> None:
+    def add(self, step: TraceStep, above: tuple[Place, ...] = ()) -> None:
         """Puts a step into the graph, and what it is to those above it, the nearest first."""
         own = self._name(step)
         if not step.told:
@@ -101,7 +101,7 @@ class _Graph:
         for below in step.steps:
             self.add(below, ((own, step.kind), *above))
 
-    def _name(self, step: Step) -> str:
+    def _name(self, step: TraceStep) -> str:
         if step.name.startswith("uEi"):
             # A hash names bytes. What was done about them has a name of its own.
             return name_of(step.name) + (f"#{step.kind}" if "Activity" in TYPES[step.kind] else "")
@@ -120,7 +120,7 @@ class _Graph:
         if value not in known:
             known.append(value)
 
-    def _agents(self, own: str, step: Step) -> None:
+    def _agents(self, own: str, step: TraceStep) -> None:
         if step.kind == "anchor" or step.state == "missing":
             return
         term = "wasAssociatedWith" if "Activity" in TYPES[step.kind] else "wasAttributedTo"
@@ -133,7 +133,7 @@ class _Graph:
                 self._node(hirer, "Agent")
                 self._put(did, "actedOnBehalfOf", hirer)
 
-    def _times(self, own: str, step: Step) -> None:
+    def _times(self, own: str, step: TraceStep) -> None:
         if "Activity" in TYPES[step.kind]:
             if step.begun is not None:
                 self._put(own, "startedAtTime", step.begun)
@@ -142,7 +142,7 @@ class _Graph:
         elif step.at is not None and step.kind != "credential":
             self._put(own, "generatedAtTime", step.at)
 
-    def _related(self, own: str, step: Step, above: tuple[Place, ...]) -> None:
+    def _related(self, own: str, step: TraceStep, above: tuple[Place, ...]) -> None:
         """What a step is to the one above it follows from the two kinds; what is missing is related to nothing but by
         being looked for there.
         """

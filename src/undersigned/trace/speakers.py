@@ -14,10 +14,19 @@ from undersigned.credentials import MEMBERSHIP, Credential
 from undersigned.did import is_derived
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.evidence import sealed_of
-from undersigned.trace.evidence import Earlier, Evidence, Made
+from undersigned.trace.evidence import Earlier, Made, TraceEvidence
 from undersigned.trace.walk import shown_credentials
 
-__all__ = ["AskedAbout", "Member", "Signed", "asked_about", "memberships", "parties_of", "signed_by", "wanting"]
+__all__ = [
+    "AskedAbout",
+    "DeliverySpeaker",
+    "ShownMembership",
+    "asked_about",
+    "memberships",
+    "parties_of",
+    "signed_by",
+    "wanting",
+]
 
 
 class AskedAbout(Struct, frozen=True):
@@ -28,7 +37,7 @@ class AskedAbout(Struct, frozen=True):
     accused: tuple[Did, ...]
 
 
-class Member(NamedTuple):
+class ShownMembership(NamedTuple):
     """A membership that the provider showed before the contract."""
 
     credential: Credential
@@ -43,14 +52,14 @@ class Member(NamedTuple):
         return self.credential.issuer
 
 
-class Signed(NamedTuple):
+class DeliverySpeaker(NamedTuple):
     """Who spoke for a delivery: the signer, and the memberships that it showed."""
 
     made: Made
     signer: Did
     predicates: tuple[str, ...]
-    members: tuple[Member, ...]
-    unproved: tuple[Member, ...]
+    members: tuple[ShownMembership, ...]
+    unproved: tuple[ShownMembership, ...]
 
     @property
     def speakers(self) -> tuple[Did, ...]:
@@ -58,14 +67,14 @@ class Signed(NamedTuple):
         return (self.signer, *(one.issuer for one in self.members))
 
 
-def memberships(made: Made, evidence: Evidence) -> tuple[Credential, ...]:
+def memberships(made: Made, evidence: TraceEvidence) -> tuple[Credential, ...]:
     """The memberships that the provider showed before the contract, as far as their signatures hold by keys that are
     known from elsewhere than a pack.
     """
     return tuple(one.credential for one in _shown(made, evidence) if not one.why)
 
 
-def _shown(made: Made, evidence: Evidence) -> Iterator[Member]:
+def _shown(made: Made, evidence: TraceEvidence) -> Iterator[ShownMembership]:
     held, provider = made.held, sealed_of(made.held.case).document.provider
     by_earlier: dict[Digest, Earlier] = {}
     for place in range(max(map(len, evidence.earlier.values()), default=0)):
@@ -76,18 +85,18 @@ def _shown(made: Made, evidence: Evidence) -> Iterator[Member]:
     for one, step in shown_credentials(held, provider, lambda did: evidence.known(held, did)):
         if MEMBERSHIP in one.types:
             earlier = None if step.state == "verified" else by_earlier.get(one.digest)
-            yield Member(one, earlier, "" if earlier or step.state == "verified" else step.why)
+            yield ShownMembership(one, earlier, "" if earlier or step.state == "verified" else step.why)
 
 
-def signed_by(made: Made, evidence: Evidence) -> Signed:
+def signed_by(made: Made, evidence: TraceEvidence) -> DeliverySpeaker:
     """Who spoke for this delivery."""
     predicates = tuple(dict.fromkeys(one.statement.predicate_type for one in made.statements))
     signer, shown = sealed_of(made.held.case).document.provider, list(_shown(made, evidence))
     holding, others = [one for one in shown if not one.why], [one for one in shown if one.why]
-    return Signed(made, signer, predicates, tuple(holding), tuple(others))
+    return DeliverySpeaker(made, signer, predicates, tuple(holding), tuple(others))
 
 
-def wanting(artifact: Digest, evidence: Evidence) -> set[Did]:
+def wanting(artifact: Digest, evidence: TraceEvidence) -> set[Did]:
     """Of whom what a verdict rests on does not hold by the DID documents known: those of before may say more."""
     found: set[Did] = set()
     for made in evidence.made(artifact):
@@ -105,7 +114,7 @@ def parties_of(made: Made) -> tuple[Did, ...]:
     return tuple(dict.fromkeys((document.provider, made.judge, document.hirer)))
 
 
-def asked_about(artifact: Digest, evidence: Evidence) -> AskedAbout:
+def asked_about(artifact: Digest, evidence: TraceEvidence) -> AskedAbout:
     """What the trust graph is to be asked before `judge`."""
     authority: dict[tuple[Did, str, Instant], None] = {}
     suspected: dict[Did, None] = {}

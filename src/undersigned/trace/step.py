@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from undersigned.encoding import Did, Instant
 
-__all__ = ["KINDS", "Kind", "State", "Step"]
+__all__ = ["KINDS", "Kind", "State", "TraceStep"]
 
 State = Literal["verified", "stated", "missing", "failed"]
 Kind = Literal[
@@ -57,7 +57,7 @@ KINDS: Final[dict[Kind, str]] = {
 """The kinds of steps; the specification's table says the same."""
 
 
-class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class TraceStep(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One step of a trace. What it quotes was written by others: text, and never more."""
 
     kind: Kind
@@ -75,10 +75,10 @@ class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     at: Instant | None = None
     told: bool = False
     """It stands in the tree already, with all that follows from it."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TraceStep, ...] = ()
 
     @property
-    def every(self) -> Iterator[Step]:
+    def every(self) -> Iterator[TraceStep]:
         """The step itself and all that follow from it."""
         yield self
         for step in self.steps:

@@ -16,7 +16,7 @@ __all__ = [
     "ASKS",
     "CLAUSES",
     "EarlierUsed",
-    "Heard",
+    "GraphAnswers",
     "Judged",
     "LastKnown",
     "ListUsed",
@@ -75,7 +75,7 @@ ASKS: Final = frozenset({"approval_required", "did_last_known", "in_doubt", "sta
 """Codes by which a person is asked; any other that is not `met` denies."""
 
 
-class Heard(DecisionInput, frozen=True, omit_defaults=True):
+class GraphAnswers(DecisionInput, frozen=True, omit_defaults=True):
     """What the trust graph answered."""
 
     authority: tuple[IssuerAuthority, ...] = ()

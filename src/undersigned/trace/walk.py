@@ -28,14 +28,14 @@ from undersigned.errors import UndersignedError
 from undersigned.evidence import sealed_of, showing
 from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Seal, Terminate
 from undersigned.scope import Action
-from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said
-from undersigned.trace.step import Kind, State, Step
+from undersigned.trace.evidence import CheckedDecision, Made, ProvedEngagement, TraceEvidence, TranscriptMessage
+from undersigned.trace.step import Kind, State, TraceStep
 from undersigned.trust import Edge, Ground
 
 __all__ = ["shown_credentials", "trace", "trace_all"]
 
 
-def trace(artifact: Digest, evidence: Evidence, *, why: str = "") -> Step:
+def trace(artifact: Digest, evidence: TraceEvidence, *, why: str = "") -> TraceStep:
     """The tree of steps from an artifact. `why` says how its digest is known to be that of bytes, if it is.
 
     Source: protocol-spec/19-trace.md, section 19.2
@@ -43,7 +43,7 @@ def trace(artifact: Digest, evidence: Evidence, *, why: str = "") -> Step:
     return _Walk(evidence).artifact(artifact, why)
 
 
-def trace_all(artifacts: Iterable[Digest], evidence: Evidence) -> tuple[Step, ...]:
+def trace_all(artifacts: Iterable[Digest], evidence: TraceEvidence) -> tuple[TraceStep, ...]:
     """The trees of several artifacts; what stands in one of them is told there alone."""
     walk = _Walk(evidence)
     return tuple(walk.artifact(digest) for digest in artifacts)
@@ -52,7 +52,7 @@ def trace_all(artifacts: Iterable[Digest], evidence: Evidence) -> tuple[Step, ..
 class _Walk:
     """Goes down from step to step and tells nothing twice."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: TraceEvidence) -> None:
         self._evidence = evidence
         self._told: set[tuple[Kind, str]] = set()
 
@@ -61,7 +61,9 @@ class _Walk:
         self._told.add((kind, name))
         return not known
 
-    def artifact(self, digest: Digest, why: str = "", *, kind: Kind = "artifact", name: str = "", by: Did = "") -> Step:
+    def artifact(
+        self, digest: Digest, why: str = "", *, kind: Kind = "artifact", name: str = "", by: Did = ""
+    ) -> TraceStep:
         made = self._evidence.made(digest)
         names = sorted({one.name for one in made} | ({name} if name else set()))
         text = " or ".join(names) or "bytes"
@@ -70,26 +72,26 @@ class _Walk:
             nothing = "no delivery of it is in the evidence"
             if kind == "input":
                 nothing += f": {by} gave it, and where it had it from is not known here"
-            return Step(kind=kind, name=digest, text=text, state="missing", why=nothing, by=whose)
+            return TraceStep(kind=kind, name=digest, text=text, state="missing", why=nothing, by=whose)
         if not self._first("artifact", digest):
-            return Step(kind=kind, name=digest, text=text, state="verified", why="told above", told=True, by=whose)
+            return TraceStep(kind=kind, name=digest, text=text, state="verified", why="told above", told=True, by=whose)
         absent = self._evidence.absent.get(digest)
         here = why or next(
             (f"its bytes are in {one.held.source}" for one in made if _carries(one.held, digest)),
             f"its bytes are not here{f' ({absent})' if absent else ''}; it is known by its digest",
         )
         steps = tuple(self.delivery(one) for one in made)
-        return Step(kind=kind, name=digest, text=text, state="verified", why=here, by=whose, steps=steps)
+        return TraceStep(kind=kind, name=digest, text=text, state="verified", why=here, by=whose, steps=steps)
 
-    def delivery(self, made: Made) -> Step:
+    def delivery(self, made: Made) -> TraceStep:
         held, said, body = made.held, made.said, made.delivery
         document = sealed_of(held.case).document
         steps = [self._statement(made, one) for one in made.statements]
         if not steps:
             nothing = "no statement of this delivery that holds is about it"
-            steps = [Step(kind="statement", name="", text="no statement", state="missing", why=nothing)]
+            steps = [TraceStep(kind="statement", name="", text="no statement", state="missing", why=nothing)]
         steps += [self._acceptance(made), self._contract(held)]
-        return Step(
+        return TraceStep(
             kind="delivery",
             name=said.verified.digest,
             text=f"delivered as {made.name}, round {body.round}, {body.outcome}",
@@ -102,11 +104,11 @@ class _Walk:
             steps=tuple(steps),
         )
 
-    def _statement(self, made: Made, one: VerifiedStatement) -> Step:
+    def _statement(self, made: Made, one: VerifiedStatement) -> TraceStep:
         predicate = one.predicate
         # One that is about several artifacts is told with the first of them.
         told = not self._first("statement", one.digest)
-        steps: list[Step] = []
+        steps: list[TraceStep] = []
         text, begun, at = one.statement.predicate_type, None, None
         if isinstance(predicate, WorkPredicate):
             text = f"{predicate.task}: what was done for it"
@@ -116,7 +118,9 @@ class _Walk:
             if predicate.actions_omitted:
                 more = f"{predicate.actions_omitted} more actions than the statement holds"
                 steps.append(
-                    Step(kind="action", name="", text=more, state="missing", why="the statement counts and omits them")
+                    TraceStep(
+                        kind="action", name="", text=more, state="missing", why="the statement counts and omits them"
+                    )
                 )
             hirer = sealed_of(made.held.case).document.hirer
             steps += [self.artifact(item.digest, kind="input", name=item.name, by=hirer) for item in predicate.inputs]
@@ -125,7 +129,7 @@ class _Walk:
             metadata = predicate.run_details.metadata
             text = f"{predicate.build_definition.external_parameters.task}: where it is from, as SLSA says it"
             begun, at = metadata.started_on, metadata.finished_on
-        return Step(
+        return TraceStep(
             kind="statement",
             name=one.digest,
             text=f"{text} ({one.statement.predicate_type})",
@@ -138,9 +142,9 @@ class _Walk:
             steps=tuple(steps),
         )
 
-    def _subcontract(self, above: Held, line: SubcontractLine) -> Step:
+    def _subcontract(self, above: ProvedEngagement, line: SubcontractLine) -> TraceStep:
         hirer = sealed_of(above.case).document.provider
-        step = Step(
+        step = TraceStep(
             kind="subcontract",
             name=line.contract or "",
             text=f"{line.task} by {line.provider}: {line.outcome}",
@@ -169,12 +173,12 @@ class _Walk:
             step, state="verified", why=f"its contract names this one as its parent; {held.source}", steps=steps
         )
 
-    def _acceptance(self, made: Made) -> Step:
+    def _acceptance(self, made: Made) -> TraceStep:
         held = made.held
         hirer = sealed_of(held.case).document.hirer
         reviews = [(said, said.message) for said in made.reviews if isinstance(said.message, Review)]
         if not reviews:
-            return Step(
+            return TraceStep(
                 kind="acceptance",
                 name="",
                 text="not accepted",
@@ -185,7 +189,7 @@ class _Walk:
         said, review = reviews[-1]
         unmet = [one.id for one in review.criteria if not one.met]
         verifier = held.judge(said)
-        return Step(
+        return TraceStep(
             kind="acceptance",
             name=said.verified.digest,
             text=f"{review.verdict}, not met: {', '.join(unmet)}" if unmet else review.verdict,
@@ -197,7 +201,7 @@ class _Walk:
 
     # -- the contract, and what led to it
 
-    def _contract(self, held: Held) -> Step:
+    def _contract(self, held: ProvedEngagement) -> TraceStep:
         sealed = sealed_of(held.case)
         document = sealed.document
         parties = (document.hirer, document.provider)
@@ -205,7 +209,7 @@ class _Walk:
         price = f"{terms.price.amount} {terms.price.currency}"
         text = f"{terms.task.kind} for {document.hirer} by {document.provider}, {price}"
         at = next((said.at for said in held.said if said.message.type == "Seal"), None)
-        step = Step(
+        step = TraceStep(
             kind="contract",
             name=held.contract,
             text=text,
@@ -224,7 +228,7 @@ class _Walk:
             steps.append(self._parent(held))
         return replace(step, steps=tuple(steps))
 
-    def _parent(self, held: Held) -> Step:
+    def _parent(self, held: ProvedEngagement) -> TraceStep:
         document = sealed_of(held.case).document
         name = document.parent or ""
         above = self._evidence.under(name)
@@ -233,10 +237,12 @@ class _Walk:
         # That what the offer showed was signed and sealed is a step of the pack's verification.
         first = next((one for one in _shown_parents(held) if one.name == name), None)
         if first is None:
-            return Step(kind="contract", name=name, text="the contract above", state="missing", why="it is not here")
+            return TraceStep(
+                kind="contract", name=name, text="the contract above", state="missing", why="it is not here"
+            )
         parties = (first.document.hirer, first.document.provider)
         task = first.document.terms.task.kind
-        return Step(
+        return TraceStep(
             kind="contract",
             name=name,
             text=f"{task} for {parties[0]} by {parties[1]}: the contract above",
@@ -245,7 +251,7 @@ class _Walk:
             by=parties,
         )
 
-    def _decisions(self, held: Held, decider: Did) -> Iterator[Step]:
+    def _decisions(self, held: ProvedEngagement, decider: Did) -> Iterator[TraceStep]:
         document = sealed_of(held.case).document
         other = document.provider if decider == document.hirer else document.hirer
 
@@ -257,7 +263,7 @@ class _Walk:
         found = [one for one in self._evidence.decisions.get(held.engagement, ()) if one.by == decider]
         if not found:
             why = f"it is not in the evidence; {decider} has it"
-            yield Step(
+            yield TraceStep(
                 kind="decision",
                 name="",
                 text=f"whether to work with {other}",
@@ -270,12 +276,12 @@ class _Walk:
         for one in found:
             yield self._decision(one, shown)
 
-    def _decision(self, one: Decided, shown: dict[Digest, Step]) -> Step:
+    def _decision(self, one: CheckedDecision, shown: dict[Digest, TraceStep]) -> TraceStep:
         decision = one.decision
         about = "on terms" if decision.inputs.terms else "at the meeting"
-        steps: list[Step] = []
+        steps: list[TraceStep] = []
         for ground in decision.grounds:
-            step = shown.get(ground.credential) or Step(
+            step = shown.get(ground.credential) or TraceStep(
                 kind="credential",
                 name=ground.credential,
                 text=f"{ground.credential_type} by {ground.issuer}",
@@ -284,7 +290,7 @@ class _Walk:
                 by=(ground.issuer,),
             )
             steps.append(replace(step, steps=tuple(_believed(ground, one))))
-        return Step(
+        return TraceStep(
             kind="decision",
             name=decision.digest,
             text=f"{decision.outcome} {about}, by policy {decision.policy}",
@@ -298,10 +304,10 @@ class _Walk:
 
 
 def shown_credentials(
-    held: Held, holder: Did, documents: Callable[[Did], tuple[DidDocument, ...]]
-) -> list[tuple[Credential, Step]]:
+    held: ProvedEngagement, holder: Did, documents: Callable[[Did], tuple[DidDocument, ...]]
+) -> list[tuple[Credential, TraceStep]]:
     """What a party showed before the contract, each credential with what could be checked of it by these documents."""
-    found: list[tuple[Credential, Step]] = []
+    found: list[tuple[Credential, TraceStep]] = []
     for said in held.said:
         if isinstance(said.message, Presentation) and said.message.sender == holder:
             try:
@@ -314,7 +320,7 @@ def shown_credentials(
     return found
 
 
-def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidDocument, ...]) -> Step:
+def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidDocument, ...]) -> TraceStep:
     if any(subject.get("id") != holder for subject in one.subjects):
         state, why = "failed", f"it is about somebody else than {holder}"
     elif not documents:
@@ -332,7 +338,7 @@ def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidD
             except UndersignedError as error:
                 why = error.message
     kinds = ", ".join(name for name in one.types if name != "VerifiableCredential")
-    return Step(
+    return TraceStep(
         kind="credential",
         name=one.digest,
         text=f"{kinds} by {one.issuer}",
@@ -344,13 +350,13 @@ def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidD
     )
 
 
-def _believed(ground: Ground, one: Decided) -> Iterator[Step]:
+def _believed(ground: Ground, one: CheckedDecision) -> Iterator[TraceStep]:
     """From a credential's issuer up to the anchor, as the decision says it."""
     why = f"as the decision has it, by anchors {one.decision.inputs.anchors}"
     state: State = "verified" if one.same else "stated"
     for path in ground.paths:
         anchor = path[0].source if path else ground.issuer
-        step = Step(
+        step = TraceStep(
             kind="anchor",
             name=anchor,
             text=f"believed about {ground.credential_type}",
@@ -363,11 +369,11 @@ def _believed(ground: Ground, one: Decided) -> Iterator[Step]:
             step = _link(edge, state, why, step)
         yield step
     for text in ground.missing:
-        yield Step(kind="anchor", name="", text="nobody believed", state="missing", why=text, by=(one.by,))
+        yield TraceStep(kind="anchor", name="", text="nobody believed", state="missing", why=text, by=(one.by,))
 
 
-def _link(edge: Edge, state: State, why: str, above: Step) -> Step:
-    return Step(
+def _link(edge: Edge, state: State, why: str, above: TraceStep) -> TraceStep:
+    return TraceStep(
         kind="link",
         name=edge.digest,
         text=f"{edge.source} lets {edge.target} attest {edge.capability}, depth {edge.depth}",
@@ -379,14 +385,14 @@ def _link(edge: Edge, state: State, why: str, above: Step) -> Step:
     )
 
 
-def _action(made: Made, action: ActionTaken) -> Step:
+def _action(made: Made, action: ActionTaken) -> TraceStep:
     state: State = "stated"
     why = "the provider's word; inside the scope of the contract"
     if not action.allowed:
         why = "the provider's word: its gate said no"
     elif beyond := made.held.outside(made.said.number, Action(action.action, action.target), action.at):
         state, why = "failed", f"outside the scope of the contract: {beyond}"
-    return Step(
+    return TraceStep(
         kind="action",
         name=action.action,
         text=f"{action.action} on {action.target}: {'allowed' if action.allowed else 'refused'} by [{action.clause}]",
@@ -400,7 +406,7 @@ def _action(made: Made, action: ActionTaken) -> Step:
 _ENDINGS = (Terminate, Breach, Dispute, Ruling)
 
 
-def _ended(said: Said) -> Step:
+def _ended(said: TranscriptMessage) -> TraceStep:
     message = said.message
     match message:
         case Terminate():
@@ -411,7 +417,7 @@ def _ended(said: Said) -> Step:
             text = "put before the arbiter"
         case _:
             text = "the arbiter ruled"
-    return Step(
+    return TraceStep(
         kind="ending",
         name=said.verified.digest,
         text=text,
@@ -422,15 +428,15 @@ def _ended(said: Said) -> Step:
     )
 
 
-def _carries(held: Held, artifact: Digest) -> bool:
+def _carries(held: ProvedEngagement, artifact: Digest) -> bool:
     return held.case.pack is not None and f"artifacts/{artifact}" in held.case.pack.members
 
 
-def _amended(held: Held) -> Iterator[Step]:
+def _amended(held: ProvedEngagement) -> Iterator[TraceStep]:
     document = sealed_of(held.case).document
     for number, _ in held.case.amended:
         said = next(one for one in held.said if one.number == number)
-        yield Step(
+        yield TraceStep(
             kind="amendment",
             name=said.verified.digest,
             text=f"amended, with message {number}",
@@ -440,7 +446,7 @@ def _amended(held: Held) -> Iterator[Step]:
         )
 
 
-def _shown_parents(held: Held) -> tuple[Parent, ...]:
+def _shown_parents(held: ProvedEngagement) -> tuple[Parent, ...]:
     seal = next(said.message for said in held.said if isinstance(said.message, Seal))
     offers = {said.verified.digest: offer for said in held.said if isinstance(offer := said.message, Offer)}
     offer = showing(offers, seal.offer)
@@ -451,8 +457,8 @@ def _derived(did: Did) -> tuple[DidDocument, ...]:
     return (document_from(did, {}),) if is_derived(did) else ()
 
 
-def _refused(refusal: RefusalPredicate) -> Step:
-    return Step(
+def _refused(refusal: RefusalPredicate) -> TraceStep:
+    return TraceStep(
         kind="refusal",
         name=refusal.action,
         text=f"{refusal.action} on {refusal.target}: refused by [{refusal.clause}], {refusal.code}",

@@ -29,8 +29,8 @@ from undersigned.transparency.cosign import COSIGNATURE
 __all__ = [
     "MAX_SUBMISSION_BYTES",
     "SIZE_TYPE",
+    "NoteVerifier",
     "Submission",
-    "Verifier",
     "read_submission",
     "read_verifier",
     "submission",
@@ -44,7 +44,7 @@ SIZE_TYPE: Final = "text/x.tlog.size"
 """Media type of the answer that says only how many leaves the witness saw last."""
 
 
-class Verifier(NamedTuple):
+class NoteVerifier(NamedTuple):
     """Whose signature lines are checked with what."""
 
     name: str
@@ -63,7 +63,7 @@ class Submission(NamedTuple):
     note: str
 
 
-def verifier_text(verifier: Verifier) -> str:
+def verifier_text(verifier: NoteVerifier) -> str:
     """One line to be handed on: name, hash and key, with `+` between them (signed-note: a verifier key).
 
     Raises:
@@ -75,7 +75,7 @@ def verifier_text(verifier: Verifier) -> str:
     return f"{verifier.name}+{hint.hex()}+{base64_encode(kind + verifier.key.raw)}"
 
 
-def read_verifier(text: str) -> Verifier:
+def read_verifier(text: str) -> NoteVerifier:
     """The verifier key in a line.
 
     Raises:
@@ -92,7 +92,7 @@ def read_verifier(text: str) -> Verifier:
     if hint != key_hint(name, kind, raw).hex():
         raise LogProofError("log_proof_invalid", f"the hash in {text[:200]!a} is of another name or key")
     try:
-        return Verifier(name, kind == COSIGNATURE, PublicKey("Ed25519", raw))
+        return NoteVerifier(name, kind == COSIGNATURE, PublicKey("Ed25519", raw))
     except VerificationError as exc:
         raise LogProofError("log_proof_invalid", f"{text[:200]!a}: {exc.message}") from exc
 

@@ -17,7 +17,7 @@ from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
 from undersigned.runtime.signers import generate_key
 from undersigned.testing import Actor
-from undersigned.transparency import Verifier, verifier_text
+from undersigned.transparency import NoteVerifier, verifier_text
 from unit.cli.running import files, run
 
 
@@ -183,7 +183,7 @@ def test_a_witness_that_is_named_must_have_cosigned(tmp_path: Path) -> None:
     pack.write_bytes(witnessed_pack(lambda log: log.witnessed(TWO, name=WEB)))
     at = ("--at", "2026-11-26T00:00:00Z")
     right, wrong, log = (
-        verifier_text(Verifier(WEB, cosigns, key.public_key))
+        verifier_text(NoteVerifier(WEB, cosigns, key.public_key))
         for key, cosigns in ((TWO, True), (ONE, True), (TWO, False))
     )
     ran = run("verify", pack, "--explain", "--witness", right, *at)

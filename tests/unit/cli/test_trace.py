@@ -6,21 +6,21 @@ import pytest
 
 from undersigned.cli.output import Out
 from undersigned.cli.trace import tell_steps
-from undersigned.trace import Kind, State, Step
+from undersigned.trace import Kind, State, TraceStep
 
 CONTRACT = "uEiContract"
 
 
-def step(kind: Kind, *steps: Step, name: str = "", state: State = "verified") -> Step:
-    return Step(kind=kind, name=name, text=f"a {kind}", state=state, why="so", steps=steps)
+def step(kind: Kind, *steps: TraceStep, name: str = "", state: State = "verified") -> TraceStep:
+    return TraceStep(kind=kind, name=name, text=f"a {kind}", state=state, why="so", steps=steps)
 
 
-def delivery(last: State = "stated") -> Step:
+def delivery(last: State = "stated") -> TraceStep:
     shown = step("decision", step("credential", step("anchor", state=last)))
     return step("delivery", step("statement"), step("acceptance"), step("contract", shown, name=CONTRACT))
 
 
-def told(capsys: pytest.CaptureFixture[str], tree: Step, depth: int | None = None) -> list[str]:
+def told(capsys: pytest.CaptureFixture[str], tree: TraceStep, depth: int | None = None) -> list[str]:
     tell_steps(Out(False), tree, depth)
     return capsys.readouterr().out.splitlines()
 

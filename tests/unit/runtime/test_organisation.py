@@ -27,7 +27,7 @@ from undersigned.runtime import SPAWN_BATCH, Agent, Home, Organisation, SystemCl
 from undersigned.runtime.home import status_register as module
 from undersigned.runtime.home.organisation import toml_value
 from undersigned.testing import NOON, HandClock
-from undersigned.transparency import Verifier, verifier_text
+from undersigned.transparency import NoteVerifier, verifier_text
 
 CEILING = Ceiling(amount="5", currency="EUR", actions=("artifact:read",))
 
@@ -238,7 +238,7 @@ url = "https://registry.example"
 authorities = ["did:web:guild.example"]
 token_file = "token"
 """
-    key = verifier_text(Verifier("did:web:witness.example", True, home.key().public_key))
+    key = verifier_text(NoteVerifier("did:web:witness.example", True, home.key().public_key))
     watched = f'\n[[witness]]\nurl = "https://witness.example"\nkey = "{key}"\n'
     file.write_text(text + more + watched)
     with Organisation(Home(home.path)) as acme, acme.spawn(1) as swarm:

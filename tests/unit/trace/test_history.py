@@ -9,13 +9,13 @@ import pytest
 from packs import NAME, Hire, refused_action
 from undersigned.attestation import ActionTaken
 from undersigned.testing import ARTIFACT, terminate
-from undersigned.trace import LINES, Line, history, history_steps
+from undersigned.trace import LINES, HistoryLine, history, history_steps
 from unit.trace.test_walk import DIGEST, evidence
 
 OPEN: dict[str, Any] = {"checkpoint": None, "inclusion": None}
 
 
-def lines(hire: Hire, did: str, **change: Any) -> list[Line]:
+def lines(hire: Hire, did: str, **change: Any) -> list[HistoryLine]:
     found = history(did, evidence(hire, **change)).lines
     assert {line.kind for line in found} <= set(LINES)
     assert [line.at for line in found] == sorted(line.at for line in found)
@@ -23,7 +23,7 @@ def lines(hire: Hire, did: str, **change: Any) -> list[Line]:
     return list(found)
 
 
-def of_kind(found: list[Line], kind: str) -> list[tuple[str, str, str]]:
+def of_kind(found: list[HistoryLine], kind: str) -> list[tuple[str, str, str]]:
     return [(line.name, line.text, line.verdict) for line in found if line.kind == kind]
 
 

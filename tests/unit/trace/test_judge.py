@@ -43,11 +43,11 @@ from undersigned.trace import (
     ASKS,
     CLAUSES,
     Earlier,
-    Evidence,
-    Heard,
+    GraphAnswers,
     MadeFrom,
     Missing,
     SeenList,
+    TraceEvidence,
     Verdict,
     asked_about,
     judge,
@@ -64,9 +64,9 @@ def hire() -> Hire:
     return Hire().whole()
 
 
-def heard_of(found: Evidence, purpose: str, now: str, anchors: Anchors, *edges: Edge) -> Heard:
+def heard_of(found: TraceEvidence, purpose: str, now: str, anchors: Anchors, *edges: Edge) -> GraphAnswers:
     asked, graph = asked_about(DIGEST, found), Graph(edges)
-    return Heard(
+    return GraphAnswers(
         tuple(
             answer(
                 authority(issuer, predicate, purpose, Viewpoint(anchors=anchors, now=at, refused=frozenset())),
@@ -97,7 +97,7 @@ def judged(
     second a second before the first."""
     inside = {"documents": tuple(one.raw for one in packed)} if packed else {}
     unproved: dict[str, Any] = {"checkpoint": None, "inclusion": None}
-    found = Evidence.of(
+    found = TraceEvidence.of(
         held
         for one in (hire, *others)
         for held in evidence(one, **({} if one.hirer.engagement.state == "closed" else unproved), **inside).held
@@ -523,7 +523,7 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
             own="did:web:acme.example",
             now=hire.book.clock.now(),
             anchors=Anchors(),
-            heard=Heard(),
+            heard=GraphAnswers(),
             links=(),
             lists={},
             inputs=INPUTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from undersigned.trace import Step, draw_trace, trace
+from undersigned.trace import TraceStep, draw_trace, trace
 from unit.trace.test_walk import DIGEST, Hire, evidence
 
 ODD = '"><script>alert(1)</script>\x00\x1b[31m‮&amp;'
@@ -17,8 +17,10 @@ def elements(drawn: str) -> set[str]:
 
 def test_what_others_wrote_is_text() -> None:
     """HIRE-TRC-04."""
-    below = Step(kind="action", name=ODD, text=ODD, state="failed", why=ODD)
-    drawn = draw_trace(Step(kind="artifact", name=DIGEST, text=ODD, state="stated", why=ODD, steps=(below,)), title=ODD)
+    below = TraceStep(kind="action", name=ODD, text=ODD, state="failed", why=ODD)
+    drawn = draw_trace(
+        TraceStep(kind="artifact", name=DIGEST, text=ODD, state="stated", why=ODD, steps=(below,)), title=ODD
+    )
     assert elements(drawn) <= DRAWN
     assert "<script" not in drawn
     assert all(c.isprintable() or c == "\n" for c in drawn)

@@ -16,7 +16,7 @@ from support import ROOT
 from undersigned.encoding import digest_hex
 from undersigned.errors import FormatError
 from undersigned.jsonld import expand, to_quads
-from undersigned.trace import KINDS, TYPES, Step, name_of, prov_document, trace
+from undersigned.trace import KINDS, TYPES, TraceStep, name_of, prov_document, trace
 from unit.trace.test_walk import DIGEST, Hire, evidence
 
 PROV = "http://www.w3.org/ns/prov#"
@@ -102,8 +102,8 @@ def test_each_kind_has_a_place_in_prov() -> None:
 
 
 def test_of_one_thing_in_two_places_what_was_checked_counts() -> None:
-    seen = Step(kind="contract", name=DIGEST, text="seen", state="verified", why="checked")
-    unseen = Step(kind="contract", name=DIGEST, text="the contract above", state="missing", why="not here")
+    seen = TraceStep(kind="contract", name=DIGEST, text="seen", state="verified", why="checked")
+    unseen = TraceStep(kind="contract", name=DIGEST, text="the contract above", state="missing", why="not here")
     for steps in ([seen, unseen], [unseen, seen]):
         (node,) = [one for one in prov_document(steps)["@graph"] if one["id"] == name_of(DIGEST)]
         assert node["checked"] == ["verified"]

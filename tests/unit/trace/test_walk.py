@@ -16,7 +16,7 @@ from undersigned.evidence import tamper
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import verified_pack
 from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
-from undersigned.trace import KINDS, Evidence, Held, Step, history, trace
+from undersigned.trace import KINDS, ProvedEngagement, TraceEvidence, TraceStep, history, trace
 from undersigned.trust import Decision, Inputs, Policy
 
 DIGEST = digest_bytes(MADE)
@@ -27,11 +27,13 @@ def hire() -> Hire:
     return Hire().whole()
 
 
-def evidence(hire: Hire, **change: Any) -> Evidence:
-    return Evidence.of([Held(verified_pack(hire.pack(**change), "a pack", now=hire.book.clock.now()), "a pack")])
+def evidence(hire: Hire, **change: Any) -> TraceEvidence:
+    return TraceEvidence.of(
+        [ProvedEngagement(verified_pack(hire.pack(**change), "a pack", now=hire.book.clock.now()), "a pack")]
+    )
 
 
-def of_kind(tree: Step, kind: str) -> list[Step]:
+def of_kind(tree: TraceStep, kind: str) -> list[TraceStep]:
     return [step for step in tree.every if step.kind == kind]
 
 
@@ -143,8 +145,8 @@ def test_a_pack_that_does_not_hold_is_refused_whole(hire: Hire, kind: str) -> No
 
 def test_one_contract_in_two_packs_is_told_once(hire: Hire) -> None:
     now = hire.book.clock.now()
-    both = [Held(verified_pack(hire.pack(role), role, now=now), role) for role in ("provider", "hirer")]
-    tree = trace(DIGEST, Evidence.of(both))
+    both = [ProvedEngagement(verified_pack(hire.pack(role), role, now=now), role) for role in ("provider", "hirer")]
+    tree = trace(DIGEST, TraceEvidence.of(both))
     assert [step.why.rpartition(" in ")[2] for step in of_kind(tree, "delivery")] == ["provider"]
 
 

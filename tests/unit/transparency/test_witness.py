@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 from support import refuses
 from undersigned.errors import LogProofError
 from undersigned.keys import PublicKey
-from undersigned.transparency import Submission, Verifier, read_submission, read_verifier, submission, verifier_text
+from undersigned.transparency import NoteVerifier, Submission, read_submission, read_verifier, submission, verifier_text
 
 RAW = bytes(SigningKey(bytes(range(32))).verify_key)
 KEY = PublicKey("Ed25519", RAW)
@@ -23,7 +23,7 @@ NOTE = f"did:web:log.example\n3\n{base64.b64encode(bytes(32)).decode()}\n\n\u201
 @pytest.mark.parametrize("cosigns", [True, False])
 def test_a_verifier_key_reads_back(cosigns: bool) -> None:
     """HIRE-LOG-20: the hash is of name, type and key (C2SP signed-note)."""
-    verifier = Verifier("did:web:w.example", cosigns, KEY)
+    verifier = NoteVerifier("did:web:w.example", cosigns, KEY)
     text = verifier_text(verifier)
     kind = b"\x04" if cosigns else b"\x01"
     hint = sha256(b"did:web:w.example\n" + kind + RAW).digest()[:4].hex()
@@ -36,7 +36,7 @@ def test_a_key_of_another_kind_checks_no_note() -> None:
     raw = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     for cosigns in (True, False):
         with pytest.raises(LogProofError):
-            verifier_text(Verifier("did:web:w.example", cosigns, PublicKey("P-256", raw)))
+            verifier_text(NoteVerifier("did:web:w.example", cosigns, PublicKey("P-256", raw)))
 
 
 def changed(text: str) -> list[str]:
@@ -58,7 +58,7 @@ def changed(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("text", changed(verifier_text(Verifier("w.example", True, KEY))))
+@pytest.mark.parametrize("text", changed(verifier_text(NoteVerifier("w.example", True, KEY))))
 def test_another_text_is_no_verifier_key(text: str) -> None:
     with refuses(LogProofError, "log_proof_invalid"):
         read_verifier(text)

@@ -37,7 +37,7 @@ from undersigned.keys import PublicKey, public_key_from_multikey
 from undersigned.proof import MAX_SKEW_SECONDS, proofs_of, verify_proof
 
 __all__ = [
-    "Entry",
+    "LogEntry",
     "Parameters",
     "entries_left",
     "entry_hash",
@@ -83,7 +83,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     ttl: int = 3600
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a log, of the right shape; nothing of it is verified yet."""
 
     number: int
@@ -99,7 +99,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The whole entry."""
 
 
-def read_log(raw: bytes) -> tuple[Entry, ...]:
+def read_log(raw: bytes) -> tuple[LogEntry, ...]:
     """The entries of a log, at least one, each of the right shape.
 
     Raises:
@@ -112,7 +112,7 @@ def read_log(raw: bytes) -> tuple[Entry, ...]:
     lines = raw.removesuffix(b"\n").split(b"\n", MAX_ENTRIES)
     if len(lines) > MAX_ENTRIES:
         raise _invalid(0, f"expected at most {MAX_ENTRIES} entries")
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     for number, line in enumerate(lines, 1):
         try:
             members = decode_json(line, FOREIGN_LIMITS)
@@ -128,7 +128,7 @@ def entries_left(raw: bytes) -> int:
     return max(0, min(MAX_ENTRIES - len(lines), (MAX_LOG_BYTES - len(raw)) // len(lines[-1])))
 
 
-def verify_log(entries: Sequence[Entry], *, now: Instant) -> tuple[DidVersion, ...]:
+def verify_log(entries: Sequence[LogEntry], *, now: Instant) -> tuple[DidVersion, ...]:
     """The versions that a log proves; witnesses apart.
 
     Raises:
@@ -138,7 +138,7 @@ def verify_log(entries: Sequence[Entry], *, now: Instant) -> tuple[DidVersion, .
     """
     latest = shift(now, MAX_SKEW_SECONDS)
     scid = entries[0].parameters.scid
-    previous: Entry | None = None
+    previous: LogEntry | None = None
     for entry in entries:
         number, before = entry.number, previous.parameters if previous else None
         if before is not None and before.deactivated:
@@ -207,7 +207,7 @@ def multihash(data: bytes) -> str:
     return base58_encode(b"\x12\x20" + sha256(data).digest())
 
 
-def _read_entry(number: int, members: JsonValue, before: Parameters | None) -> Entry:
+def _read_entry(number: int, members: JsonValue, before: Parameters | None) -> LogEntry:
     if not isinstance(members, dict) or members.keys() != _MEMBERS:
         raise _invalid(number, f"expected an object with {', '.join(sorted(_MEMBERS))}")
     version_id, time, given, state = (members[name] for name in ("versionId", "versionTime", "parameters", "state"))
@@ -223,7 +223,7 @@ def _read_entry(number: int, members: JsonValue, before: Parameters | None) -> E
     did = state.get("id")
     if not isinstance(did, str):
         raise _invalid(number, "expected a document with an id")
-    return Entry(
+    return LogEntry(
         number=number,
         version_id=found[0],
         time=time,
@@ -314,7 +314,7 @@ def _texts(number: int, name: str, value: Any) -> tuple[str, ...]:
     return tuple(cast("list[str]", texts))
 
 
-def _check_rotation(entry: Entry, before: Parameters) -> None:
+def _check_rotation(entry: LogEntry, before: Parameters) -> None:
     """The keys of this entry are those that the one before committed to."""
     if not {"updateKeys", "nextKeyHashes"} <= entry.given:
         raise _invalid(entry.number, "expected updateKeys and nextKeyHashes while keys are rotated ahead")
@@ -323,7 +323,7 @@ def _check_rotation(entry: Entry, before: Parameters) -> None:
         raise _invalid(entry.number, "expected update keys whose hashes the entry before has")
 
 
-def _check_proofs(entry: Entry, update_keys: Sequence[str]) -> None:
+def _check_proofs(entry: LogEntry, update_keys: Sequence[str]) -> None:
     content = {name: value for name, value in entry.members.items() if name != "proof"}
     try:
         for key in entry.parameters.update_keys:
@@ -337,7 +337,7 @@ def _check_proofs(entry: Entry, update_keys: Sequence[str]) -> None:
         raise _invalid(entry.number, f"its proof does not hold: {exc}") from exc
 
 
-def _check_name(entry: Entry, previous: Entry | None, scid: str) -> None:
+def _check_name(entry: LogEntry, previous: LogEntry | None, scid: str) -> None:
     method, _, specific = parse_did(entry.did).did.removeprefix("did:").partition(":")
     named, _, location = specific.partition(":")
     if method != "webvh" or named != scid:

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
-from undersigned.did.methods.webvh_log import Entry, Parameters, verify_did_key_proof
+from undersigned.did.methods.webvh_log import LogEntry, Parameters, verify_did_key_proof
 from undersigned.encoding import FOREIGN_LIMITS, Did, JsonObject, decode_json
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 
@@ -21,12 +21,12 @@ MAX_PROOFS: Final = 512
 _LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=512 * 1024, max_items=MAX_PROOFS)
 
 
-def asks_for_witnesses(entries: Sequence[Entry]) -> bool:
+def asks_for_witnesses(entries: Sequence[LogEntry]) -> bool:
     """Whether any entry of the log has to be witnessed."""
     return any(entry.parameters.witnesses for entry in entries)
 
 
-def verify_witnesses(entries: Sequence[Entry], raw: bytes) -> None:
+def verify_witnesses(entries: Sequence[LogEntry], raw: bytes) -> None:
     """Nothing, once every entry that has to be witnessed is known to be, by the proofs in `raw`.
 
     A proof counts for its version and those before, if that version is in this log: the same witness signs for other
@@ -55,7 +55,7 @@ def verify_witnesses(entries: Sequence[Entry], raw: bytes) -> None:
             raise _invalid(f"expected {threshold} witnesses of {entry.version_id}, got {count}")
 
 
-def _pairs(entries: Sequence[Entry]) -> list[tuple[Entry, Parameters | None]]:
+def _pairs(entries: Sequence[LogEntry]) -> list[tuple[LogEntry, Parameters | None]]:
     return list(zip(entries, (None, *(entry.parameters for entry in entries)), strict=False))
 
 

@@ -24,7 +24,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Ledger
-from undersigned.trace import Held, SeenList
+from undersigned.trace import ProvedEngagement, SeenList
 
 from .decisions import kept_document, recorded_decisions
 
@@ -83,7 +83,7 @@ async def documents_in_ledger(ledger: Ledger, dids: Collection[Did]) -> list[tup
 
 
 def before_in_packs(
-    held: Iterable[Held], documents: Mapping[Did, tuple[DidDocument, ...]], urls: Collection[str]
+    held: Iterable[ProvedEngagement], documents: Mapping[Did, tuple[DidDocument, ...]], urls: Collection[str]
 ) -> Iterator[Before]:
     """The lists of these URLs that packs of others show."""
     for one in held:

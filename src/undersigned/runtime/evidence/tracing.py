@@ -16,7 +16,7 @@ from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, Summary
 from undersigned.runtime.home.home import Home
-from undersigned.trace import Decided, Evidence, Held, held_in
+from undersigned.trace import CheckedDecision, ProvedEngagement, TraceEvidence, held_in
 
 from .decisions import recorded_decisions, replay_decision
 from .delivered import ABSENT, Absent
@@ -55,9 +55,9 @@ class OwnEvidence:
         self._ledger, self._now = ledger, now
         self._artifacts = None if bare else home.open_artifacts()
         self._own = home.configuration.did
-        self.held: dict[EngagementId, Held] = {}
+        self.held: dict[EngagementId, ProvedEngagement] = {}
         self.packs: dict[EngagementId, bytes] = {}
-        self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
+        self.decisions: dict[EngagementId, tuple[CheckedDecision, ...]] = {}
         self.absent: dict[Digest, str] = {}
         """Why the bytes of what was delivered are in none of them."""
         self._ours = home.documents()
@@ -115,11 +115,11 @@ class OwnEvidence:
             self._ledger, self._artifacts, self._own, engagement, ours=self._ours, absent=self._not_there
         )
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
-        self.held[engagement], self.packs[engagement] = Held(case, OWN), data
+        self.held[engagement], self.packs[engagement] = ProvedEngagement(case, OWN), data
         for one in held_in(case, OWN):
             # Whoever recorded it had resolved them.
             one.case.known.update(one.case.documents)
-            decided: list[Decided] = []
+            decided: list[CheckedDecision] = []
             for recorded in await recorded_decisions(self._ledger, one.engagement):
                 try:
                     again = await replay_decision(self._ledger, self._own, recorded)
@@ -129,7 +129,7 @@ class OwnEvidence:
                     )
                 except UndersignedError as error:
                     same, detail = False, f"it could not be made again: {error.message}"
-                decided.append(Decided(decision=recorded.decision, by=self._own, same=same, detail=detail))
+                decided.append(CheckedDecision(decision=recorded.decision, by=self._own, same=same, detail=detail))
                 for digest in recorded.decision.inputs.documents:
                     await self._document(digest)
             self.decisions[one.engagement] = tuple(decided)
@@ -156,7 +156,7 @@ async def gather_evidence(
     now: Instant,
     known: Iterable[DidDocument] = (),
     told: Told = untold,
-) -> Evidence:
+) -> TraceEvidence:
     """All evidence that an artifact leads to: from our own ledger, if there is one, and from packs, by their names.
 
     Raises:
@@ -165,14 +165,14 @@ async def gather_evidence(
     """
     documents = tuple(known)
     given = [
-        Held(verified_pack(data, f"the pack {name}", now=now, known=documents), f"the pack {name}")
+        ProvedEngagement(verified_pack(data, f"the pack {name}", now=now, known=documents), f"the pack {name}")
         for name, data in packs.items()
     ]
     beside = {one.id: (*(other for other in documents if other.id == one.id),) for one in documents}
-    evidence = Evidence.of(given, documents=beside)
+    evidence = TraceEvidence.of(given, documents=beside)
     artifacts, contracts = evidence.wanted()
     while own is not None and await own.about({artifact, *artifacts}, contracts, told):
         merged = {did: (*beside.get(did, ()), *found) for did, found in own.documents.items()}
-        evidence = Evidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged}, own.absent)
+        evidence = TraceEvidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged}, own.absent)
         artifacts, contracts = evidence.wanted()
     return evidence

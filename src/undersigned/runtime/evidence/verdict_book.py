@@ -26,14 +26,14 @@ from undersigned.runtime.home.home import Home
 from undersigned.trace import (
     Earlier,
     EarlierUsed,
-    Evidence,
-    Heard,
-    Held,
+    GraphAnswers,
     LastKnown,
     ListUsed,
     MadeFrom,
     Missing,
+    ProvedEngagement,
     SeenList,
+    TraceEvidence,
     Verdict,
     held_in,
     judge,
@@ -111,7 +111,7 @@ class VerdictBook:
         inputs = recorded.inputs
         try:
             policy = msgspec.json.decode(await self._inputs.get(inputs.policy), type=Policy)
-            heard = msgspec.json.decode(await self._inputs.get(inputs.heard), type=Heard)
+            heard = msgspec.json.decode(await self._inputs.get(inputs.heard), type=GraphAnswers)
             anchors = msgspec.json.decode(await self._inputs.get(inputs.anchors), type=Anchors)
             documents = [kept_document(await self._inputs.get(digest)) for digest in inputs.documents]
             earlier = [Earlier(kept_document(await self._inputs.get(one.document)), one.at) for one in inputs.earlier]
@@ -178,14 +178,14 @@ class VerdictBasis(NamedTuple):
 
     policy: Policy
     anchors: Anchors
-    heard: Heard
+    heard: GraphAnswers
     links: Sequence[Credential]
     lists: Mapping[str, StatusList]
     """Those that could be had, by their URLs."""
     known: Sequence[SeenList]
     """The last known ones of others."""
 
-    def judged(self, of: Verdict, evidence: Evidence) -> Verdict:
+    def judged(self, of: Verdict, evidence: TraceEvidence) -> Verdict:
         """The verdict on what `of` asks about."""
         return judge(
             of.artifact,
@@ -253,13 +253,13 @@ class VerdictBasis(NamedTuple):
 
 def evidence_of(
     packs: Iterable[bytes], documents: list[DidDocument], earlier: Iterable[Earlier], now: Instant
-) -> Evidence:
+) -> TraceEvidence:
     """What packs say of an artifact, by these documents."""
     held = [held_alone(raw, "a pack", documents, now) for raw in packs]
-    return Evidence.of(held, documents=by_did(documents), earlier=grouped(earlier))
+    return TraceEvidence.of(held, documents=by_did(documents), earlier=grouped(earlier))
 
 
-def held_alone(raw: bytes, name: str, beside: Iterable[DidDocument], now: Instant) -> Held:
+def held_alone(raw: bytes, name: str, beside: Iterable[DidDocument], now: Instant) -> ProvedEngagement:
     """A pack that holds by its own documents. Whose keys those are is another question, and not answered by bytes: a
     document of today is not that of then. Of who is no party and has none in it, those `beside` it are taken.
 
@@ -271,7 +271,7 @@ def held_alone(raw: bytes, name: str, beside: Iterable[DidDocument], now: Instan
         inside = {did for held in held_in(case, name) for did in held.case.documents}
         case = verified_pack(raw, name, now=now, known=[one for one in beside if one.id not in inside])
         case.known.clear()
-    return Held(case, name)
+    return ProvedEngagement(case, name)
 
 
 def grouped(earlier: Iterable[Earlier]) -> dict[Did, tuple[Earlier, ...]]:

@@ -29,10 +29,10 @@ from undersigned.runtime.home.home import Home
 from undersigned.trace import (
     AskedAbout,
     Earlier,
-    Evidence,
-    Heard,
-    Held,
+    GraphAnswers,
+    ProvedEngagement,
     SeenList,
+    TraceEvidence,
     Verdict,
     asked_about,
     held_in,
@@ -87,8 +87,8 @@ async def judge_artifact(
     every += [(raw, f"the pack {name}") for name, raw in packs.items()]
     all_held = [(raw, held_alone(raw, name, beside, now)) for raw, name in every]
     # Packs that say nothing of the artifact prove nothing of it, and are not kept.
-    used = [(raw, held) for raw, held in all_held if Evidence.of([held], documents=documents).made(artifact)]
-    evidence = Evidence.of([held for _, held in used], documents=documents)
+    used = [(raw, held) for raw, held in all_held if TraceEvidence.of([held], documents=documents).made(artifact)]
+    evidence = TraceEvidence.of([held for _, held in used], documents=documents)
     if dids := wanting(artifact, evidence):
         before = [*await documents_in_ledger(ledger, dids), *await book.documents(dids)]
         evidence = msgspec.structs.replace(evidence, earlier=_earlier(before, documents, now))
@@ -122,7 +122,7 @@ async def judge_artifact(
 async def _last_seen(
     ledger: Ledger,
     book: VerdictBook,
-    theirs: list[Held],
+    theirs: list[ProvedEngagement],
     documents: Iterable[DidDocument],
     lists: Mapping[str, StatusList],
     missed: Mapping[tuple[str, Did], str],
@@ -140,7 +140,7 @@ async def _last_seen(
     old = [*await before_in_ledger(ledger, urls), *await book.before(urls)]
     # Against a list of now nothing counts that a key of before signed: whoever stole it could date it as late.
     issuers = by_did(documents) | {one.issuer: (one.by,) for one in lists.values() if one.by is not None}
-    old += before_in_packs(Evidence.of(theirs).held, issuers, urls)
+    old += before_in_packs(TraceEvidence.of(theirs).held, issuers, urls)
     return [one for one in newest(old, wanted, now) if _newer(one, lists)]
 
 
@@ -180,7 +180,7 @@ def _newer(seen: SeenList, lists: Mapping[str, StatusList]) -> bool:
     return seen.made > made or (seen.made == made and seen.list.credential.digest != live.credential.digest)
 
 
-def _dids(held: Held) -> set[Did]:
+def _dids(held: ProvedEngagement) -> set[Did]:
     document = sealed_of(held.case).document
     found = {document.hirer, document.provider}
     found |= {terms.evidence.verifier for terms in (document.terms,) if terms.evidence.verifier}
@@ -198,7 +198,7 @@ def _spoken(packs: Iterable[bytes], now: Instant) -> set[Did]:
 
 def _heard(
     home: Home, asked: AskedAbout, purpose: str, anchors: Anchors, own: tuple[Did, ...], now: Instant
-) -> tuple[Heard, list[Credential]]:
+) -> tuple[GraphAnswers, list[Credential]]:
     """What the graph answers, and the credentials of the chains that have a status."""
     store = TrustStore(home.trust, read_only=True) if home.trust.exists() else None
     try:
@@ -220,7 +220,7 @@ def _heard(
     links = [
         read_credential(signed_document(raw)) for digest in sorted(digests) if (raw := held.get(digest)) is not None
     ]
-    return Heard(tuple(entitled), tuple(suspected)), links
+    return GraphAnswers(tuple(entitled), tuple(suspected)), links
 
 
 async def _lists(

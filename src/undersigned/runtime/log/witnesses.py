@@ -29,7 +29,7 @@ from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.signers import Signer
 from undersigned.transparency import (
     SIZE_TYPE,
-    Verifier,
+    NoteVerifier,
     cosigned_until,
     read_checkpoint,
     read_note,
@@ -59,7 +59,7 @@ class Witness(msgspec.Struct, frozen=True):
 
     url: str
     """`add-checkpoint` stands below it."""
-    verifier: Verifier
+    verifier: NoteVerifier
 
 
 class WitnessPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -363,7 +363,7 @@ def _latest(now: Instant) -> int:
     return int(parse_instant(now).timestamp()) + MAX_SKEW_SECONDS
 
 
-def _line_of(verifier: Verifier, note: str, answer: str) -> tuple[str, int]:
+def _line_of(verifier: NoteVerifier, note: str, answer: str) -> tuple[str, int]:
     """The line of an answer that this key signed, and its time in seconds since 1970; lines by others are ignored."""
     text = read_note(note).text.decode()
     for line in answer.splitlines(keepends=True):
