@@ -32,6 +32,8 @@ const OPEN = { each: 512, all: 8192 };
 const NONCES = 4096;
 /** Connections on which nobody is proved yet. */
 const UNPROVED = 256;
+/** Proved connections; more than these only with whom there is something under way: a name costs nothing (HIRE-LIM-02). */
+const PROVED = 4096;
 const TICK = 200;
 
 /** Whether these bytes are a refusal, whatever else is wrong with it. @param {Buffer} bytes */
@@ -367,6 +369,8 @@ export class Peer {
 
   /** @param {import('./link.js').Link} link */
   async #linked(link) {
+    const known = this.links.has(link.peer) || [...this.conversations.values()].some((one) => one.with === link.peer);
+    if (!known && this.links.size >= PROVED) return link.close(1008, 'overloaded');
     this.links.get(link.peer)?.close(1000);
     this.links.set(link.peer, link);
     link.socket.on('close', () => { if (this.links.get(link.peer) === link) this.links.delete(link.peer); });
@@ -374,6 +378,7 @@ export class Peer {
       if (conversation.with === link.peer) conversation.enqueue(() => this.#inStep(conversation));
     }
     link.listen((bytes) => this.#frame(link, bytes).catch((error) => this.log(undefined, 'frame', error)));
+    return undefined;
   }
 
   /** First on a connection: where we stand; before the peer showed anything, what we began with. @param {Conversation} conversation */

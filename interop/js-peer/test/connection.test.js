@@ -130,6 +130,25 @@ test('before a DID is proved', async (t) => {
   await provider.stop();
 });
 
+test('where many are proved, only who has something under way is let in', async (t) => {
+  const made = await two(t);
+  const provider = await made.provider();
+  const [early, late] = [party(), party()];
+  const link = await dial(provider.url, provider.did, early);
+  const { frames } = watched(link.socket);
+  link.send(JSON.stringify(await inquiry(early, provider.did)));
+  await until(() => frames.some(({ type }) => type === 'Profile'));
+  link.close(1000);
+  await until(() => provider.links.size === 0);
+  for (let i = 0; i < 4096; i += 1) provider.links.set(`did:key:${i}`, /** @type {any} */ ({ close: () => {}, open: false }));
+  assert.deepEqual(await watched((await dial(provider.url, provider.did, late)).socket).closed, { code: 1008, reason: 'overloaded' });
+  const again = await dial(provider.url, provider.did, early);
+  await until(() => provider.links.has(early.did));
+  again.close(1000);
+  await until(() => !provider.links.has(early.did));
+  await provider.stop();
+});
+
 test('after it is proved', async (t) => {
   const made = await two(t);
   const provider = await made.provider();
