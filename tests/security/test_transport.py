@@ -727,6 +727,14 @@ def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:
     assert len(budget._windows) == 10
 
 
+def test_sc_105_room_is_made_by_whose_window_began_first() -> None:
+    """Not by whoever was counted first: it would begin anew by having others counted."""
+    budget = Budget(2, 60.0, max_keys=2)
+    for key, at in (("first", 0.0), ("second", 10.0), ("first", 70.0), ("third", 71.0)):
+        assert not budget.count(key, at)
+    assert budget.count("first", 72.0)
+
+
 async def test_sc_81_who_takes_no_close_frame_is_let_go() -> None:
     """What waits for it is thrown away `close_seconds` later, and its place is free."""
     async with served() as serving:
