@@ -729,7 +729,7 @@ def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:
 
 def test_sc_105_room_is_made_by_whose_window_began_first() -> None:
     """Not by whoever was counted first: it would begin anew by having others counted."""
-    budget = Budget(2, 60.0, max_keys=2)
+    budget = FailureBudget(2, 60.0, max_keys=2)
     for key, at in (("first", 0.0), ("second", 10.0), ("first", 70.0), ("third", 71.0)):
         assert not budget.count(key, at)
     assert budget.count("first", 72.0)

@@ -14,7 +14,7 @@ from integration.hires import until
 from undersigned.errors import ResolutionError, TransportError
 from undersigned.runtime.fetching.fetcher import strangers
 from undersigned.runtime.fetching.gather import Gatherer
-from undersigned.transport import addresses_of, dial, may_dial
+from undersigned.transport import addresses_of, dial, is_https_base, may_dial
 from undersigned.transport.names import LOOKUPS, LOOKUPS_FOR_ONE, OWN_LOOKUPS, STRANGERS_LOOKUPS, _under_way
 from unit.runtime.sites import document_of, gathering, refused, site
 
@@ -202,6 +202,24 @@ async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
 async def test_sc_05_other_urls_are_not_fetched(url, code) -> None:
     async with gathering(local=False) as gatherer:
         await refused(gatherer.fetch(url), code)
+
+
+@pytest.mark.parametrize(
+    ("url", "local", "stands"),
+    [
+        ("https://acme.example", False, True),
+        ("https://acme.example:8443/a/", False, True),
+        ("https://acme.example/?q", False, False),
+        ("https://acme.example/#a", False, False),
+        ("https:///a", False, False),
+        ("http://acme.example", True, False),
+        ("http://127.0.0.1:80", False, False),
+        ("http://127.0.0.1:80", True, True),
+        ("ftp://acme.example", True, False),
+    ],
+)
+def test_other_urls_stand_below_https_without_more(url: str, local: bool, stands: bool) -> None:
+    assert is_https_base(url, local) is stands
 
 
 async def test_bytes_are_fetched_as_they_are() -> None:
