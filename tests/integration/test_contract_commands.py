@@ -326,6 +326,8 @@ def test_a_cancelled_contract_is_wound_down_and_says_what_there_is(hired: Hire) 
         told = hired.told(home)
         assert "Delivery cancelled: nothing was delivered" in told
         assert "Cancelled by the hirer: superseded" in told
+        value = hired.shown(home)
+        assert (value["cancels"], value["outcome"]) == ([{"role": "hirer", "reason": "superseded"}], "cancelled")
 
 
 def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:

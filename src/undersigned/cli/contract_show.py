@@ -219,6 +219,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
                 {key: value for key, value in from_struct(one).items() if key in _OF_A_RULING} for one in rulings
             ],
             "requests": [from_struct(one) for one in wanted],
+            "cancels": [{"role": one.role, "reason": one.reason} for one in moves if isinstance(one, Cancel)],
+            "outcome": next((one.outcome for one in reversed(moves) if isinstance(one, Delivery)), None),
             "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
             "used": [from_struct(one) for one in used],
