@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b32encode, b32hexencode, b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -51,6 +52,19 @@ def refused(text: str, allowed: str = "zu") -> str:
 @example(data=b"\x00" * 5)
 def test_round_trip(prefix: str, data: bytes):
     assert multibase_decode(multibase_encode(prefix, data), prefix) == data
+
+
+@pytest.mark.parametrize("size", range(11))
+def test_what_is_padded_is_padded_as_everywhere(size: int):
+    """RFC 4648, where the published vectors fill each group or half of it."""
+    data = bytes(range(250, 250 - size, -1))
+    for prefix, encode in (("C", b32encode), ("T", b32hexencode), ("M", b64encode), ("U", urlsafe_b64encode)):
+        text = encode(data).decode()
+        assert multibase_encode(prefix, data) == prefix + text
+        assert multibase_decode(prefix + text, prefix) == data
+        if text.endswith("="):
+            for wrong in (text[:-1], text + "="):
+                assert refused(prefix + wrong, prefix) == "schema_violation"
 
 
 @pytest.mark.parametrize("prefix", BASES)
