@@ -891,14 +891,22 @@ def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
 def test_a_clock_that_is_another_than_theirs_is_told(
     ahead: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The peer tells no more than a code; what it publishes comes with its time."""
+    """The peer tells no more than a code; what it publishes comes with its time. A program is told it too."""
     companies = Companies(tmp_path)
+
+    async def hiring() -> None:
+        async with Peer.open(companies.acme) as peer:
+            peer.reach_seconds = 2.0
+            await peer.hire(companies.provider, task="sbom", inputs={"artifact": b"of any kind"}, price="5 EUR")
+
     with serving(companies.globex):
         defaults = SystemClock.__init__.__kwdefaults__
         assert defaults is not None
         monkeypatch.setitem(defaults, "wall", lambda: time.time() + ahead)
         ran = run("check", companies.provider, "--wait", "3", "--home", companies.acme, "--json")
-    assert (ran.code, ran.error["code"]) == (4, "proof_invalid"), ran
+        with pytest.raises(UndersignedError, match=said) as caught:
+            asyncio.run(hiring())
+    assert (ran.code, ran.error["code"], caught.value.code) == (4, "proof_invalid", "proof_invalid"), ran
     assert said in ran.error["message"]
 
 

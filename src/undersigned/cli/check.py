@@ -134,7 +134,7 @@ async def check(
             last = strange or peer.links.last_error.get(did)
             last = last or UndersignedError("timeout", f"{did} did not answer")
             error = given_up(last, wait)
-            hint_at(error, peer, did)
+            hint_at(error)
             raise error from exc
         except asyncio.CancelledError:
             # Nobody asks any more: the next start would go on with it, and show who we are.

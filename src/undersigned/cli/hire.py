@@ -293,7 +293,7 @@ async def hire(
                 )
             raise
         except UndersignedError as error:
-            hint_at(error, peer, did)
+            hint_at(error)
             _tell_needs(out, error)
             raise
         finally:

@@ -7,9 +7,7 @@ from contextlib import suppress
 
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
-from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
-from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime import Home, checked_url
 
 from .options import did_here
@@ -74,10 +72,8 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
             tell_waits(out, due, text)
 
 
-def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
-    """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more for now,
-    and if no proof holds because our clock is another than theirs.
-    """
+def hint_at(error: UndersignedError) -> None:
+    """Adds to the message of an error what can be done about it: if a peer was not reached, or takes no more now."""
     status = error.detail.get("status")
     if error.code == "did_forbidden_address":
         error.message += ". Only public addresses are dialled, whatever the settings say: it has to listen at one"
@@ -89,8 +85,3 @@ def hint_at(error: UndersignedError, peer: Peer, did: Did) -> None:
         pass  # it says what is missing, and more time would change nothing
     elif status is None and error.code != "connection_closed":  # else somebody answered
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
-    if error.code.startswith("proof_") and abs(ahead := peer.gatherer.ahead_of(did) or 0) > MAX_SKEW_SECONDS:
-        error.message += (
-            f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than "
-        )
-        error.message += f"{MAX_SKEW_SECONDS} s between them no proof of one holds for the other"

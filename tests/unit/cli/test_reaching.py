@@ -81,5 +81,5 @@ def test_whose_answer_cannot_be_taken_is_not_said_to_be_away(code: str) -> None:
     event = Event(engagement="urn:x", kind="unread", type="Profile", at=AT, state="inquired", detail="so", code=code)
     error = unread(event)
     assert error is not None
-    reaching.hint_at(error, cast("Any", SimpleNamespace()), "did:web:x.example")
+    reaching.hint_at(error)
     assert error.message == "what the peer answers cannot be taken: so"

@@ -124,6 +124,7 @@ class Agent(Offering):
             lost=self._lost,
             locate=self.whereabouts.locate,
             wanted=self.whereabouts.wanted,
+            ahead_of=self.gatherer.ahead_of,
             spent=self.intake.spent,
             ssl=self.tls,
         )

@@ -19,6 +19,7 @@ import structlog
 from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError, UndersignedError
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.transport import (
@@ -71,12 +72,14 @@ class Links:
         locate: Callable[[Did], Awaitable[tuple[str, ...]]],
         wanted: Callable[[Did], bool],
         spent: Callable[[Did], bool],
+        ahead_of: Callable[[Did], int | None],
         ssl: SSLContext | None = None,
     ) -> None:
         """`read` takes each message; `opened` is told of each proved connection, and `lost` when
         the last one to a peer has ended; `locate` gives the URLs at which a
         peer may listen, the likeliest first; `wanted` says whether a connection to a peer is still worth having,
-        `spent` whether it has to wait before it may come again; `ssl` replaces the system's certificate authorities.
+        `spent` whether it has to wait before it may come again, `ahead_of` by how many seconds our clock seems to be
+        ahead of its; `ssl` replaces the system's certificate authorities.
         """
         self._identity = identity
         self._clock = clock
@@ -88,6 +91,7 @@ class Links:
         self._locate = locate
         self._wanted = wanted
         self._spent = spent
+        self._ahead_of = ahead_of
         self._ssl = ssl
         self._channels: dict[Did, list[Channel]] = {}
         self._keepers: dict[Did, asyncio.Task[None]] = {}
@@ -236,6 +240,8 @@ class Links:
         self.forget(peer)
 
     def _not_reached(self, peer: Did, error: UndersignedError) -> None:
+        if error.code.startswith("proof_"):
+            error.message += _clock_hint(self._ahead_of(peer) or 0)
         self.last_error[peer] = error
         if _lasting(error):
             for heeded, then in tuple(self._heeding):
@@ -312,6 +318,13 @@ class Links:
                 self._lost(peer)
             if peer in self._changed:
                 self._changed.pop(peer).set()
+
+
+def _clock_hint(ahead: int) -> str:
+    if abs(ahead) <= MAX_SKEW_SECONDS:
+        return ""
+    told = f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than"
+    return f"{told} {MAX_SKEW_SECONDS} s between them no proof of one holds for the other"
 
 
 class _Stretch:
