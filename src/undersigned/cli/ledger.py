@@ -30,10 +30,10 @@ def ledger(as_json: bool) -> None:
 @HOME_OPTION
 @command
 async def ledger_list(out: Out, live: bool, home: str | None) -> None:
-    """The engagements of this peer: their state, and who owes what by when."""
+    """The engagements of this peer, what changed last at the end: their state, and who owes what by when."""
     opened = out.home(home)
     async with reading(opened) as store:
-        found = await store.summaries(live_only=live)
+        found = sorted(await store.summaries(live_only=live), key=lambda row: row.updated)
         waits = {row.engagement: await waits_of(store, row, opened) for row in found if row.live}
     for row in found:
         wait = waits.get(row.engagement)

@@ -15,9 +15,10 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from backends.moves import AT, OWN, engagement, summary
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, shift
 from undersigned.ledger import Commit, Row, open_ledger
 from undersigned.runtime import Home
 from undersigned.testing import free_ports
@@ -247,14 +248,15 @@ async def make_ledger(home: Home) -> None:
     await ledger.close()
 
 
-def begin(home: Path, *names: str) -> None:
-    """Engagements of these names in the ledger."""
+def begin(home: Path, *names: str, at: str = AT) -> None:
+    """Engagements of these names in the ledger, each last changed `at`."""
 
     async def commit() -> None:
         ledger = await open_ledger(Home(home).ledger_url)
         for name in names:
             said = Row(name, 1, "noted", AT, OWN, None, "connection", "", b"there")
-            await ledger.commit(Commit(name, None, (0, 0), (said,), summary(name, (0, 0))))
+            shown = replace(summary(name, (0, 0)), updated=at)
+            await ledger.commit(Commit(name, None, (0, 0), (said,), shown))
         await ledger.close()
 
     asyncio.run(commit())
@@ -268,6 +270,13 @@ def test_of_several_engagements_the_newest_is_watched_and_the_others_are_told(ho
     begin(home, engagement("b"), engagement("c"))
     assert "the newest; 2 others not over: see 'ledger list'" in run("watch", "--no-follow", "--home", home).out
     assert "not over" not in run("watch", engagement("a"), "--no-follow", "--home", home).out
+
+
+def test_what_changed_last_is_at_the_end_of_the_list(home: Path) -> None:
+    for name, at in (("a", shift(AT, 2)), ("b", shift(AT, 3)), ("c", shift(AT, 1))):
+        begin(home, engagement(name), at=at)
+    listed = run("ledger", "list", "--home", home, "--json").values
+    assert [one["engagement"] for one in listed] == [engagement(name) for name in ("c", "a", "b")]
 
 
 def test_what_is_a_part_of_two_names_is_neither(home: Path) -> None:
