@@ -244,7 +244,7 @@ def test_a_ledger_of_an_older_release_is_brought_up_to_date_without_a_peer(tmp_p
     assert (code, said["error"]["code"]) == (8, "store_version")
     assert "'undersigned ledger upgrade'" in said["error"]["message"]
     code, said = cli("ledger", "upgrade", "--home", str(made))
-    assert (code, said) == (0, {"ledger": str(made / "ledger.db"), "leaves": 0})
+    assert (code, said) == (0, {"file": str(made / "ledger.db"), "leaves": 0})
     assert cli("ledger", "fsck", "--home", str(made))[0] == 0
 
 

@@ -74,8 +74,7 @@ from undersigned.runtime.evidence.accusations import proved
 from undersigned.runtime.evidence.tracing import verified_pack
 from undersigned.runtime.log.logbook import HeldHead, audited, verified_note
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
-from undersigned.trace import GraphAnswers, MadeFrom, SeenList, TraceEvidence, asked_about, judge
-from undersigned.trace import HeldHead as Pack
+from undersigned.trace import GraphAnswers, MadeFrom, ProvedEngagement, SeenList, TraceEvidence, asked_about, judge
 from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.transport import Identity, Proved, admit, memory_pair, prove
 from undersigned.trust import (
@@ -603,7 +602,9 @@ def test_an_artifact_is_trusted_denied_or_asked_about(folder: Path) -> None:
     """HIRE-TRC-05, HIRE-TRC-07."""
     case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
     now, anchors = case["now"], Anchors.from_toml(case["anchors"])
-    held = [Pack(verified_pack(base64.b64decode(one), "a pack", now=now), "a pack") for one in given["packs"]]
+    held = [
+        ProvedEngagement(verified_pack(base64.b64decode(one), "a pack", now=now), "a pack") for one in given["packs"]
+    ]
     evidence = TraceEvidence.of(held)
     graph = Graph([to_struct({**one, "weight": units_of(one.get("weight", "0"))}, Edge) for one in given["edges"]])
     asked = asked_about(case["artifact"], evidence)
