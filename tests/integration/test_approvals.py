@@ -154,12 +154,15 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(
     globex = companies.globex
     companies.asks(globex)
     with serving(globex.path) as served:
-        hire = companies.hire("--allow", f"report:send=https://acme.example/{'a' * 1500};count<=7")
+        held_to = [f"--criterion=c{number}={'b' * 500}" for number in range(10)]
+        far = f"report:send=https://acme.example/{'a' * 1500};count<=7"
+        hire = companies.hire("--allow", far, *held_to, "--criterion=last=and a case of wine")
         hire.until('"waiting": {"for": "person"')
         one = companies.offer(globex, "list").values[0]
         listed, shown = (run("offer", *what, "--home", globex.path).out for what in (["list"], ["show", one["terms"]]))
         assert "summary for 4 EUR" in listed
         assert "aaa, at most 7 times" in shown, "all of what is put to people"
+        assert "bbb; and a case of wine" in shown, "however long a line"
         assert "hires us; 0 of 2 approvals; until" in listed
         unsealed, ordered = (
             run("contract", word, one["engagement"], "--home", globex.path, "--json").error

@@ -270,9 +270,9 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     for line in _review_lines(engagement, facts, document):
         out.line(line)
     for line in _table_lines(engagement.tabled, table):
-        out.line(line)
+        out.line(line, most=WHOLE)
     for one in wanted:
-        out.line(f"Asked for     {plain(one.explain(), WHOLE)}")
+        out.line(f"Asked for     {one.explain()}", most=WHOLE)
         out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
         if engagement.role == HIRER:
             answer = typed("contract approve {} {} --home {}", under.digest, one.move, opened.path)
@@ -290,9 +290,9 @@ def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str
     """
     for one in _delivered(moves):
         yield f"Delivered     {plain(one.name)}, {places.get(one.name, 'not kept here')}"
-    for one in [one for one in moves if isinstance(one, Delivery)][-1:]:
-        if one.outcome != "complete":
-            yield f"Delivery      {one.outcome}: {'some of it' if one.artifacts else 'nothing'} was delivered"
+    last = next((one for one in reversed(moves) if isinstance(one, Delivery)), None)
+    if last is not None and last.outcome != "complete":
+        yield f"Delivery      {last.outcome}: {'some of it' if last.artifacts else 'nothing'} was delivered"
     for one in moves:
         if isinstance(one, Cancel):
             yield f"Cancelled     by the {one.role}: {one.reason}"

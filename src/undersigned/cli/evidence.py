@@ -259,7 +259,7 @@ async def verify(
             out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
         if report.ok and case.sealed is not None:
             for line in _told(case):
-                out.line(plain(line, WHOLE))
+                out.line(line, most=WHOLE)
     if report.ok:
         as_of = f" as of {now}" if at is not None else ""
         more = "" if explain else "; --explain shows them"

@@ -105,10 +105,10 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
     if change is not None and change.owed is not None and one.in_force is not None:
         instead = f"instead of {one.in_force.price.amount} {one.in_force.price.currency}"
         said = f"{change.owed.amount} {change.owed.currency} {instead}; {change.reason!r}"
-        out.line(plain(f"Owed all told {said}", WHOLE))
+        out.line(f"Owed all told {said}", most=WHOLE)
     else:
         for each in changes:
-            out.line(plain(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", WHOLE))
+            out.line(f"Changes       {each.what.strip()}: {each.now} (in force: {each.recorded})", most=WHOLE)
     out.line()
     if decision is not None:
         out.lines(decision.explain(), 1000)

@@ -70,6 +70,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """What a byte of the command line becomes that is no UTF-8."""
 SHORTEST_PART: Final = 6
 """Characters of an engagement's id, or of its contract's digest, that name it if they are in no other."""
+LINE: Final = 4000
+"""Characters of a line by which nobody decides."""
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
@@ -147,15 +149,15 @@ class Out:
                 sys.stdout.write(json.dumps(value) + "\n")
                 sys.stdout.flush()
 
-    def line(self, text: str = "", style: str = "") -> None:
-        """A line for people; nothing with `--json`."""
+    def line(self, text: str = "", style: str = "", most: int = LINE) -> None:
+        """A line for people, of at most so many characters; nothing with `--json`."""
         if not self.as_json:
-            self._write(self._console, text, style)
+            self._write(self._console, text, style, most)
 
     def lines(self, text: str, most: int = 2000) -> None:
         """A text of several lines, each of at most so many characters."""
         for line in text.splitlines():
-            self.line(plain(line, most))
+            self.line(line, most=most)
 
     def file(self, text: str) -> None:
         """What is a file for others, on standard output as it is, to be kept; nothing with `--json`. That it is of a
@@ -192,15 +194,15 @@ class Out:
         with suppress(OSError):  # it may be the same terminal, closed
             self._write(self._errors, text, "bold yellow")
 
-    def _write(self, console: Console, text: str, style: str) -> None:
+    def _write(self, console: Console, text: str, style: str, most: int = LINE) -> None:
         mark = LOCAL if self.local and text else ""
         with _terminal("standard error" if console is self._errors else "standard output"):
-            console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
+            console.print(Text.assemble((mark, "dim"), (plain(text, most), style)))
 
 
 def error_json(error: UndersignedError) -> dict[str, str | None]:
     """What programs are told of an error, wherever it stands."""
-    return {"code": error.code, "message": plain(brief(error.message), 4000), "path": error.path}
+    return {"code": error.code, "message": plain(brief(error.message), LINE), "path": error.path}
 
 
 @contextmanager
@@ -452,5 +454,5 @@ def told(out: Out, error: UndersignedError) -> int:
     except OSError:
         _silence()
         with suppress(OSError):  # it may be the same terminal, closed
-            sys.stderr.write(f"error: {plain(brief(error.message), 4000)}  ({error.code})\n")
+            sys.stderr.write(f"error: {plain(brief(error.message), LINE)}  ({error.code})\n")
     return error.exit_code

@@ -192,7 +192,7 @@ def _ruling(out: Out, data: bytes, against: Against) -> int:
         out.line(f"ruling     {read.outcome}, {read.amount} {read.currency} owed, all told")
         out.line(f"contract   {read.contract}")
         out.line(f"dispute    {read.dispute}")
-        out.line(f"reasons    {plain(read.reasons, WHOLE)}")
+        out.line(f"reasons    {read.reasons}", most=WHOLE)
     if code:
         by = f"; signed, as it says, by {arbiter}" if arbiter else ""
         out.line(f"NOT shown to be so: {plain(code, 40)}: {plain(detail + by, 1000)}", style="bold red")

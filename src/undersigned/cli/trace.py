@@ -156,7 +156,7 @@ async def trace_(
     if prov:
         click.echo(json.dumps(prov_document([tree])))
     else:
-        out.value({"trace": from_struct(tree), **({"picture": str(picture)} if picture is not None else {})})
+        out.value({"trace": from_struct(tree), **({"file": str(picture)} if picture is not None else {})})
         tell_steps(out, tree, depth)
         if picture is not None:
             out.line(f"picture: {picture}")

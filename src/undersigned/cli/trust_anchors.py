@@ -17,7 +17,7 @@ from .listing import CommandGroup
 from .options import FILE, about, did_here
 from .output import HOME_OPTION, Out, command
 from .trust_changes import anchor_line, compare, sign_and_put, tell_anchors, tell_changes, told_lost, waits_for_yes
-from .words import counted, plain
+from .words import WHOLE, counted, plain
 
 __all__ = ["YES_OPTION", "trust"]
 
@@ -217,7 +217,7 @@ def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -
     }
     out.value({**said, "state": "expired" if expired else "valid", **more})
     end = f", {'expired' if expired else 'until'} {anchor.until}" if anchor.until else ""
-    out.line(f"{anchor_line(anchor)}{end}", style="dim" if expired else "")
+    out.line(f"{anchor_line(anchor)}{end}", style="dim" if expired else "", most=WHOLE)
     why = f": {plain(more['evidence'], 300)}" if "evidence" in more else ""
     out.line(f"    by {plain(' and '.join(more['by']), 300)}{why}")
     if "record" in more:

@@ -90,9 +90,9 @@ def tell_changes(out: Out, compared: Compared) -> None:
         }
     )
     if found is not None:
-        out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, WHOLE)}")
+        out.line(f"number {found.number} of the set {found.id} by {found.issuer}", most=WHOLE)
     if compared.evidence is not None:
-        out.line(f"on the evidence: {plain(compared.evidence, WHOLE)}")
+        out.line(f"on the evidence: {compared.evidence}", most=WHOLE)
     tell_anchors(out, "+", changes.added)
     tell_anchors(out, "-", changes.removed)
     if not changes:
@@ -102,13 +102,13 @@ def tell_changes(out: Out, compared: Compared) -> None:
 def tell_anchors(out: Out, mark: str, anchors: Iterable[Anchor]) -> None:
     """Tells each on a line that begins with `mark`."""
     for one in anchors:
-        out.line(f"  {mark} {anchor_line(one)}{f', until {one.until}' if one.until else ''}")
+        out.line(f"  {mark} {anchor_line(one)}{f', until {one.until}' if one.until else ''}", most=WHOLE)
 
 
 def anchor_line(anchor: Anchor) -> str:
     """Who is believed about what, and how far; until when stands behind it."""
     about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
-    return f"{plain(anchor.issuer, WHOLE)}  {plain(about, WHOLE)}, depth {anchor.depth}"
+    return f"{anchor.issuer}  {about}, depth {anchor.depth}"
 
 
 async def told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:

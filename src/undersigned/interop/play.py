@@ -85,8 +85,8 @@ class Play:
         """Our engagement, begun on first use."""
         if self.begun is None:
             if self.scenario.role == "provider":
-                line, asks = await self.line(), {"arbiter": self.scenario.arbiter, "approval": self.scenario.approval}
-                self.begun = Hiring(self.scene, line.who, line, **asks)
+                line, asks = await self.line(), self.scenario
+                self.begun = Hiring(self.scene, line.who, line, arbiter=asks.arbiter, approval=asks.approval)
             else:
                 self.begun = await self._hired()
             self.begun.comes_back = self.comes_back

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support import ROOT
 from undersigned.cli.interrupts import stop_signal
 from undersigned.cli.output import Out, command, home_path, meeting
-from undersigned.cli.words import counted, plain, typed
+from undersigned.cli.words import WHOLE, counted, plain, typed
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from unit.cli.running import environment, run
 
@@ -313,6 +313,19 @@ def test_each_line_of_local_state_says_so(monkeypatch) -> None:
     assert err == "local | error: third  (bad_configuration)\n"
     _, out, _ = called(speaks, True, monkeypatch)
     assert [json.loads(line)["local"] for line in out.splitlines()] == [True, True]
+
+
+def test_what_people_decide_by_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes it puts what matters behind the cut; of anything else a line has an end."""
+    long = f"{'x' * 50_000} 9 EUR"
+
+    async def speaks(out: Out) -> None:
+        out.line(long, most=WHOLE)
+        out.lines(f"{long}\n{long}", WHOLE)
+        out.line(long)
+
+    *whole, cut = called(speaks, False, monkeypatch)[1].splitlines()
+    assert (whole, len(cut), cut[-1]) == ([long] * 3, 4000, "…")
 
 
 def test_a_file_is_the_same_bytes_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
