@@ -16,7 +16,7 @@ from typing import NamedTuple
 from msgspec import MsgspecError, Struct, json
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate
-from undersigned.contract import Terms
+from undersigned.contract import ContractDocument, Terms
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import (
     Amount,
@@ -30,7 +30,7 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.evidence import Case, sealed_of, terms_at
-from undersigned.messages import Delivery, Message, Review, VerifiedMessage
+from undersigned.messages import Artifact, Delivery, Message, Review, VerifiedMessage
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.scope import Action, Scope, permits, whole_scope
 from undersigned.trust import Decision
@@ -77,6 +77,16 @@ class ProvedEngagement(Struct, frozen=True, eq=False):
         return sealed_of(self.case).digest
 
     @property
+    def document(self) -> ContractDocument:
+        """What was sealed first."""
+        return sealed_of(self.case).document
+
+    @property
+    def parties(self) -> tuple[Did, Did]:
+        """Hirer and provider."""
+        return self.document.hirer, self.document.provider
+
+    @property
     def engagement(self) -> EngagementId:
         """The engagement."""
         return self.case.pack.manifest.engagement if self.case.pack else ""
@@ -95,6 +105,14 @@ class ProvedEngagement(Struct, frozen=True, eq=False):
     def said(self) -> tuple[TranscriptMessage, ...]:
         """Its messages, in the order of the packer's journal."""
         return tuple(TranscriptMessage(one.number, one.at, one.kind, message) for one, message in self.case.verified)
+
+    @property
+    def delivered(self) -> Iterator[tuple[TranscriptMessage, Delivery, Artifact]]:
+        """Each artifact of each delivery, in order."""
+        for said in self.said:
+            if isinstance(said.message, Delivery):
+                for item in said.message.artifacts:
+                    yield said, said.message, item
 
     @property
     def lists(self) -> tuple[tuple[bytes, Instant], ...]:
@@ -220,7 +238,7 @@ class Made(NamedTuple):
         """Who said what came of it last, or is to."""
         if reviews := self.reviews:
             return self.held.judge(reviews[-1])
-        return self.held.terms(self.said.number).evidence.verifier or sealed_of(self.held.case).document.hirer
+        return self.held.terms(self.said.number).evidence.verifier or self.held.document.hirer
 
 
 class Earlier(NamedTuple):
@@ -276,11 +294,9 @@ class TraceEvidence(Struct, frozen=True):
         """Each delivery of these bytes, the latest round of a contract only."""
         found: dict[Digest, Made] = {}
         for held in self.held:
-            for said in held.said:
-                if isinstance(said.message, Delivery):
-                    for item in said.message.artifacts:
-                        if item.digest == artifact:
-                            found[held.contract] = Made(held, said, said.message, item.name)
+            for said, delivery, item in held.delivered:
+                if item.digest == artifact:
+                    found[held.contract] = Made(held, said, delivery, item.name)
         return tuple(found.values())
 
     def wanted(self) -> tuple[set[Digest], set[Digest]]:
@@ -288,7 +304,7 @@ class TraceEvidence(Struct, frozen=True):
         artifacts: set[Digest] = set()
         contracts: set[Digest] = set()
         for held in self.held:
-            parent = sealed_of(held.case).document.parent
+            parent = held.document.parent
             contracts |= {parent} if parent else set()
             for statements in held.case.statements.values():
                 for one in statements:

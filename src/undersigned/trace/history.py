@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from undersigned.attestation import WorkPredicate
 from undersigned.encoding import Did, Digest, Instant
-from undersigned.evidence import sealed_of
 from undersigned.messages import Delivery, Review, Start, Terminate
 from undersigned.protocol import ENDED
 from undersigned.trace.evidence import ProvedEngagement, TraceEvidence, TranscriptMessage
@@ -65,31 +64,19 @@ def history(did: Did, evidence: TraceEvidence) -> History:
 
     Source: protocol-spec/19-trace.md, section 19.6
     """
-    lines = [line for held in evidence.held if did in _parties(held) for line in _lines(did, held, evidence)]
+    lines = [line for held in evidence.held if did in held.parties for line in _lines(did, held, evidence)]
     lines.sort(key=lambda one: (one.at, one.contract, one.kind, one.name))
     return History(did=did, lines=tuple(dict.fromkeys(lines)))
 
 
 def history_steps(did: Did, evidence: TraceEvidence) -> tuple[TraceStep, ...]:
     """The traces of everything that it delivered or that was delivered to it."""
-    found = dict.fromkeys(
-        item.digest
-        for held in evidence.held
-        if did in _parties(held)
-        for said in held.said
-        if isinstance(said.message, Delivery)
-        for item in said.message.artifacts
-    )
-    return trace_all(found, evidence)
-
-
-def _parties(held: ProvedEngagement) -> tuple[Did, Did]:
-    document = sealed_of(held.case).document
-    return document.hirer, document.provider
+    found = [item.digest for held in evidence.held if did in held.parties for _, _, item in held.delivered]
+    return trace_all(dict.fromkeys(found), evidence)
 
 
 def _lines(did: Did, held: ProvedEngagement, evidence: TraceEvidence) -> Iterator[HistoryLine]:
-    hirer, provider = _parties(held)
+    hirer, provider = held.parties
     contract = held.contract
     for said in held.said:
         message = said.message
@@ -182,7 +169,7 @@ def _unknown_since(held: ProvedEngagement) -> str:
 
 
 def _policies(did: Did, held: ProvedEngagement, evidence: TraceEvidence) -> Iterator[HistoryLine]:
-    document = sealed_of(held.case).document
+    document = held.document
     at = next((said.at for said in held.said if said.message.type == "Seal"), held.said[-1].at)
     for digest in document.terms.policies:
         text = "named by the contract"

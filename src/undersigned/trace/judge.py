@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from undersigned.attestation import WorkPredicate
 from undersigned.credentials import Credential, StatusList
 from undersigned.did import is_derived
@@ -63,14 +65,19 @@ def judge(
     general: list[Reason] = []
     if purpose in policy.refuse_capabilities:
         general.append(no("policy_denied", "refuse_capabilities", purpose, "another purpose"))
-    withdrawn, seen = tuple(links), tuple(known)
-    missing = {one.what: one.why for one in inputs.missing}
-    judged = tuple(
-        _judged(
-            signed_by(made, evidence), evidence, purpose, policy, now, anchors, heard, withdrawn, lists, seen, missing
-        )
-        for made in evidence.made(artifact)
+    judges = _Judge(
+        evidence=evidence,
+        purpose=purpose,
+        policy=policy,
+        now=now,
+        anchors=anchors,
+        heard=heard,
+        links=tuple(links),
+        lists=lists,
+        known=tuple(known),
+        missing={one.what: one.why for one in inputs.missing},
     )
+    judged = tuple(map(judges.delivery, evidence.made(artifact)))
     if not judged:
         general.append(no("not_found", "evidence", "no delivery of it", "a pack of a contract that made it"))
     outcomes = [one.outcome for one in judged]
@@ -98,143 +105,139 @@ def judge(
     )
 
 
-def _judged(
-    signed: DeliverySpeaker,
-    evidence: TraceEvidence,
-    purpose: str,
-    policy: Policy,
-    now: Instant,
-    anchors: Anchors,
-    heard: GraphAnswers,
-    links: tuple[Credential, ...],
-    lists: Mapping[str, StatusList],
-    known: tuple[SeenList, ...],
-    missing: Mapping[str, str],
-) -> Judged:
-    made = signed.made
-    entitled, members, named = _signer(signed, purpose, anchors, heard, missing)
-    relied = tuple(one.credential for one in members)
-    reasons = [
-        *_refused(signed, policy),
-        *_keys(made, evidence, members, missing),
-        *entitled,
-        *_purpose(made, purpose, named),
-        *status_reasons((*relied, *links), lists, known, missing, now),
-        *_accused(signed, heard),
-        *_contract(made),
-        *_scope(made),
-        *_acceptance(made),
-        *_ending(made),
-    ]
-    codes = {reason.code for reason in reasons} - {"met"}
-    return Judged(
-        contract=made.held.contract,
-        signer=signed.signer,
-        at=made.said.at,
-        outcome="deny" if codes - ASKS else "ask" if codes else "allow",
-        reasons=tuple(reasons),
-    )
+class _Judge(Struct, frozen=True, kw_only=True):
+    """What each delivery is judged by, whatever is known of others."""
+
+    evidence: TraceEvidence
+    purpose: str
+    policy: Policy
+    now: Instant
+    anchors: Anchors
+    heard: GraphAnswers
+    links: tuple[Credential, ...]
+    lists: Mapping[str, StatusList]
+    known: tuple[SeenList, ...]
+    missing: Mapping[str, str]
+    """Why what could not be had could not, by DID or URL."""
+
+    def delivery(self, made: Made) -> Judged:
+        signed = signed_by(made, self.evidence)
+        entitled, members, named = self._signer(signed)
+        relied = (*(one.credential for one in members), *self.links)
+        reasons = (
+            *_refused(signed, self.policy),
+            *self._keys(made, members),
+            *entitled,
+            *_purpose(made, self.purpose, named),
+            *status_reasons(relied, self.lists, self.known, self.missing, self.now),
+            *_accused(signed, self.heard),
+            *_contract(made),
+            *_scope(made),
+            *_acceptance(made),
+            *_ending(made),
+        )
+        codes = {reason.code for reason in reasons} - {"met"}
+        return Judged(
+            contract=made.held.contract,
+            signer=signed.signer,
+            at=made.said.at,
+            outcome="deny" if codes - ASKS else "ask" if codes else "allow",
+            reasons=reasons,
+        )
+
+    def _signer(self, signed: DeliverySpeaker) -> tuple[list[Reason], tuple[ShownMembership, ...], bool]:
+        """Who entitled whom, the memberships on which that rests, and whether somebody named the purpose for it: an
+        anchor for any capability does not.
+        """
+        at, purpose = signed.made.said.at, self.purpose
+        if not signed.predicates:
+            return (
+                [no("not_found", "evidence", "no statement of the delivery that holds is about it", "one")],
+                (),
+                False,
+            )
+        lacking: list[str] = []
+        for predicate in signed.predicates:
+            for speaker in signed.speakers:
+                answer = self.heard.entitled(speaker, predicate, at)
+                if answer is not None and answer.entitled:
+                    relied = tuple(one for one in signed.members if one.issuer == speaker)[:1]
+                    whose = f"as a member of {speaker}, " if speaker != signed.signer else ""
+                    path = answer.paths[0].edges if answer.paths else ()
+                    by = " -> ".join(edge.source for edge in path) or speaker
+                    said = f"{signed.signer}, {whose}may attest {predicate} for {purpose}, by {by}"
+                    named = any(one.edges for one in answer.paths) or any(
+                        anchor.issuer == speaker
+                        and purpose in anchor.capabilities
+                        and anchor.covers(predicate, purpose, at)
+                        for anchor in self.anchors.anchors
+                    )
+                    return [yes("signer", said)], relied, named
+                if answer is not None:
+                    lacking += answer.missing
+        unproved = [reason for one in signed.unproved for reason in self._unproved(signed, one)]
+        if unproved:
+            return unproved, (), False
+        said = f"{signed.signer} was not entitled to attest {' or '.join(signed.predicates)} for {purpose} at {at}"
+        return [no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(lacking)))], (), False
+
+    def _unproved(self, signed: DeliverySpeaker, member: ShownMembership) -> Iterator[Reason]:
+        """That a membership would do, if it could be checked; nothing, if it would not."""
+        issuer, at = member.issuer, signed.made.said.at
+        answers = [(one, self.heard.entitled(issuer, one, at)) for one in signed.predicates]
+        predicate = next((one for one, answer in answers if answer is not None and answer.entitled), None)
+        if predicate is None:
+            return
+        said = f"{signed.signer} showed a membership of {issuer}, which may attest {predicate}"
+        if issuer in self.missing:
+            said = f"{said}, and it could not be checked{self._why_not(issuer)}"
+            yield no("did_unresolvable", "signer", said, f"{_BRING}; or a chain of authority to {signed.signer}")
+        else:
+            said = f"{said}, and it does not hold: {member.why}"
+            would = f"one that holds, or the DID document of {issuer} of that time, by --did-document FILE"
+            yield no("attester_not_trusted", "signer", said, would)
+
+    def _keys(self, made: Made, relied: Iterable[ShownMembership]) -> Iterator[Reason]:
+        held, parties, met = made.held, parties_of(made), True
+        for did in parties:
+            known, earlier = self.evidence.known(held, did), self.evidence.earlier.get(did, ())
+            every = (*known, *(one.document for one in earlier))
+            # A hirer that leaves the acceptance to somebody else need not be known; but nobody may speak in its name.
+            if is_derived(did) or (not every and did not in parties[:2]) or (known and not held.strange_to(did, known)):
+                continue
+            met = False
+            if not every:
+                said = f"the pack alone says which keys are those of {did}{self._why_not(did)}"
+                yield no("did_unresolvable", "keys", said, _BRING)
+            elif strange := held.strange_to(did, every):
+                said = f"{', '.join(strange)} is in the pack's document of {did}, and in none that is known"
+                would = "a document of it of that time that has the key, by --did-document FILE"
+                yield no("key_not_authorized", "keys", said, would)
+            else:
+                now = set(held.strange_to(did, known))
+                helping = [one for one in earlier if set(held.strange_to(did, (*known, one.document))) < now]
+                yield self._asked_of(did, helping or earlier)
+        for one in relied:
+            if one.earlier is not None:
+                met = False
+                yield self._asked_of(one.issuer, (one.earlier,))
+        if met:
+            yield yes("keys", f"of {parties[0]} and {parties[1 % len(parties)]}, known or following from their DIDs")
+
+    def _asked_of(self, did: Did, earlier: Iterable[Earlier]) -> Reason:
+        at = max(one.at for one in earlier)
+        why = self._why_not(did) or "; its document of now does not have them any more"
+        said = f"keys of {did} are those that were known at {at}, and whether they were withdrawn since is not{why}"
+        return no("did_last_known", "keys", said, f"{_BRING}, if it has them, or a person's approval")
+
+    def _why_not(self, did: Did) -> str:
+        return f"; its DID document could not be had now: {self.missing[did]}" if did in self.missing else ""
 
 
 def _refused(signed: DeliverySpeaker, policy: Policy) -> Iterator[Reason]:
     for did in signed.speakers:
         if did in policy.refuse:
             yield no("policy_denied", "refuse", did, "somebody else")
-
-
-def _keys(
-    made: Made, evidence: TraceEvidence, relied: Iterable[ShownMembership], missing: Mapping[str, str]
-) -> Iterator[Reason]:
-    held, parties, met = made.held, parties_of(made), True
-    for did in parties:
-        known, earlier = evidence.known(held, did), evidence.earlier.get(did, ())
-        every = (*known, *(one.document for one in earlier))
-        # A hirer that leaves the acceptance to somebody else need not be known; but nobody may speak in its name.
-        if is_derived(did) or (not every and did not in parties[:2]) or (known and not held.strange_to(did, known)):
-            continue
-        met = False
-        if not every:
-            said = f"the pack alone says which keys are those of {did}{_why_not(did, missing)}"
-            yield no("did_unresolvable", "keys", said, _BRING)
-        elif strange := held.strange_to(did, every):
-            said = f"{', '.join(strange)} is in the pack's document of {did}, and in none that is known"
-            would = "a document of it of that time that has the key, by --did-document FILE"
-            yield no("key_not_authorized", "keys", said, would)
-        else:
-            now = set(held.strange_to(did, known))
-            helping = [one for one in earlier if set(held.strange_to(did, (*known, one.document))) < now]
-            yield _asked_of(did, helping or earlier, missing)
-    for one in relied:
-        if one.earlier is not None:
-            met = False
-            yield _asked_of(one.issuer, (one.earlier,), missing)
-    if met:
-        yield yes("keys", f"of {parties[0]} and {parties[1 % len(parties)]}, known or following from their DIDs")
-
-
-def _asked_of(did: Did, earlier: Iterable[Earlier], missing: Mapping[str, str]) -> Reason:
-    at = max(one.at for one in earlier)
-    why = _why_not(did, missing) or "; its document of now does not have them any more"
-    said = f"keys of {did} are those that were known at {at}, and whether they were withdrawn since is not{why}"
-    return no("did_last_known", "keys", said, f"{_BRING}, if it has them, or a person's approval")
-
-
-def _why_not(did: Did, missing: Mapping[str, str]) -> str:
-    return f"; its DID document could not be had now: {missing[did]}" if did in missing else ""
-
-
-def _signer(
-    signed: DeliverySpeaker, purpose: str, anchors: Anchors, heard: GraphAnswers, missing: Mapping[str, str]
-) -> tuple[list[Reason], tuple[ShownMembership, ...], bool]:
-    """Who entitled whom, the memberships on which that rests, and whether somebody named the purpose for it: an anchor
-    for any capability does not.
-    """
-    at = signed.made.said.at
-    if not signed.predicates:
-        return [no("not_found", "evidence", "no statement of the delivery that holds is about it", "one")], (), False
-    lacking: list[str] = []
-    for predicate in signed.predicates:
-        for speaker in signed.speakers:
-            answer = heard.entitled(speaker, predicate, at)
-            if answer is not None and answer.entitled:
-                relied = tuple(one for one in signed.members if one.issuer == speaker)[:1]
-                whose = f"as a member of {speaker}, " if speaker != signed.signer else ""
-                path = answer.paths[0].edges if answer.paths else ()
-                by = " -> ".join(edge.source for edge in path) or speaker
-                said = f"{signed.signer}, {whose}may attest {predicate} for {purpose}, by {by}"
-                named = any(one.edges for one in answer.paths) or any(
-                    anchor.issuer == speaker
-                    and purpose in anchor.capabilities
-                    and anchor.covers(predicate, purpose, at)
-                    for anchor in anchors.anchors
-                )
-                return [yes("signer", said)], relied, named
-            if answer is not None:
-                lacking += answer.missing
-    unproved = [reason for one in signed.unproved for reason in _unproved(signed, one, heard, missing)]
-    if unproved:
-        return unproved, (), False
-    said = f"{signed.signer} was not entitled to attest {' or '.join(signed.predicates)} for {purpose} at {at}"
-    return [no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(lacking)))], (), False
-
-
-def _unproved(
-    signed: DeliverySpeaker, member: ShownMembership, heard: GraphAnswers, missing: Mapping[str, str]
-) -> Iterator[Reason]:
-    """That a membership would do, if it could be checked; nothing, if it would not."""
-    issuer, at = member.issuer, signed.made.said.at
-    answers = [(one, heard.entitled(issuer, one, at)) for one in signed.predicates]
-    predicate = next((one for one, answer in answers if answer is not None and answer.entitled), None)
-    if predicate is None:
-        return
-    said = f"{signed.signer} showed a membership of {issuer}, which may attest {predicate}"
-    if issuer in missing:
-        said = f"{said}, and it could not be checked{_why_not(issuer, missing)}"
-        yield no("did_unresolvable", "signer", said, f"{_BRING}; or a chain of authority to {signed.signer}")
-    else:
-        said = f"{said}, and it does not hold: {member.why}"
-        would = f"one that holds, or the DID document of {issuer} of that time, by --did-document FILE"
-        yield no("attester_not_trusted", "signer", said, would)
 
 
 def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:

@@ -13,7 +13,6 @@ from msgspec import Struct
 from undersigned.credentials import MEMBERSHIP, Credential
 from undersigned.did import is_derived
 from undersigned.encoding import Did, Digest, Instant
-from undersigned.evidence import sealed_of
 from undersigned.trace.evidence import Earlier, Made, TraceEvidence
 from undersigned.trace.walk import shown_credentials
 
@@ -75,7 +74,7 @@ def memberships(made: Made, evidence: TraceEvidence) -> tuple[Credential, ...]:
 
 
 def _shown(made: Made, evidence: TraceEvidence) -> Iterator[ShownMembership]:
-    held, provider = made.held, sealed_of(made.held.case).document.provider
+    held, provider = made.held, made.held.document.provider
     by_earlier: dict[Digest, Earlier] = {}
     for place in range(max(map(len, evidence.earlier.values()), default=0)):
         at = {did: every[place] for did, every in evidence.earlier.items() if place < len(every)}
@@ -91,7 +90,7 @@ def _shown(made: Made, evidence: TraceEvidence) -> Iterator[ShownMembership]:
 def signed_by(made: Made, evidence: TraceEvidence) -> DeliverySpeaker:
     """Who spoke for this delivery."""
     predicates = tuple(dict.fromkeys(one.statement.predicate_type for one in made.statements))
-    signer, shown = sealed_of(made.held.case).document.provider, list(_shown(made, evidence))
+    signer, shown = made.held.document.provider, list(_shown(made, evidence))
     holding, others = [one for one in shown if not one.why], [one for one in shown if one.why]
     return DeliverySpeaker(made, signer, predicates, tuple(holding), tuple(others))
 
@@ -110,7 +109,7 @@ def wanting(artifact: Digest, evidence: TraceEvidence) -> set[Did]:
 
 def parties_of(made: Made) -> tuple[Did, ...]:
     """The signer, who accepted, and the hirer."""
-    document = sealed_of(made.held.case).document
+    document = made.held.document
     return tuple(dict.fromkeys((document.provider, made.judge, document.hirer)))
 
 

@@ -25,8 +25,8 @@ from undersigned.credentials import Credential, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError
-from undersigned.evidence import sealed_of, showing
-from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Seal, Terminate
+from undersigned.evidence import showing
+from undersigned.messages import Breach, Dispute, Offer, Presentation, Review, Ruling, Seal, Terminate
 from undersigned.scope import Action
 from undersigned.trace.evidence import CheckedDecision, Made, ProvedEngagement, TraceEvidence, TranscriptMessage
 from undersigned.trace.step import Kind, State, TraceStep
@@ -85,7 +85,7 @@ class _Walk:
 
     def delivery(self, made: Made) -> TraceStep:
         held, said, body = made.held, made.said, made.delivery
-        document = sealed_of(held.case).document
+        document = held.document
         steps = [self._statement(made, one) for one in made.statements]
         if not steps:
             nothing = "no statement of this delivery that holds is about it"
@@ -122,7 +122,7 @@ class _Walk:
                         kind="action", name="", text=more, state="missing", why="the statement counts and omits them"
                     )
                 )
-            hirer = sealed_of(made.held.case).document.hirer
+            hirer = made.held.document.hirer
             steps += [self.artifact(item.digest, kind="input", name=item.name, by=hirer) for item in predicate.inputs]
             steps += [self._subcontract(made.held, line) for line in predicate.subcontracts]
         if isinstance(predicate, ProvenancePredicate):
@@ -143,7 +143,7 @@ class _Walk:
         )
 
     def _subcontract(self, above: ProvedEngagement, line: SubcontractLine) -> TraceStep:
-        hirer = sealed_of(above.case).document.provider
+        hirer = above.document.provider
         step = TraceStep(
             kind="subcontract",
             name=line.contract or "",
@@ -159,23 +159,18 @@ class _Walk:
         if held is None:
             nothing = f"the evidence of it is not here; the pack of {hirer} holds it"
             return replace(step, state="missing", why=nothing)
-        document = sealed_of(held.case).document
+        document = held.document
         if document.parent != above.contract or document.provider != line.provider:
             return replace(step, state="failed", why="the contract of this name is no such hire under this contract")
-        found = {
-            item.digest: None
-            for said in held.said
-            if isinstance(said.message, Delivery)
-            for item in said.message.artifacts
-        }
-        steps = tuple(self.artifact(digest) for digest in found) or (self._contract(held),)
+        found = dict.fromkeys(item.digest for _, _, item in held.delivered)
+        steps = tuple(map(self.artifact, found)) or (self._contract(held),)
         return replace(
             step, state="verified", why=f"its contract names this one as its parent; {held.source}", steps=steps
         )
 
     def _acceptance(self, made: Made) -> TraceStep:
         held = made.held
-        hirer = sealed_of(held.case).document.hirer
+        hirer = held.document.hirer
         reviews = [(said, said.message) for said in made.reviews if isinstance(said.message, Review)]
         if not reviews:
             return TraceStep(
@@ -202,9 +197,7 @@ class _Walk:
     # -- the contract, and what led to it
 
     def _contract(self, held: ProvedEngagement) -> TraceStep:
-        sealed = sealed_of(held.case)
-        document = sealed.document
-        parties = (document.hirer, document.provider)
+        document, parties = held.document, held.parties
         terms = document.terms
         price = f"{terms.price.amount} {terms.price.currency}"
         text = f"{terms.task.kind} for {document.hirer} by {document.provider}, {price}"
@@ -229,7 +222,7 @@ class _Walk:
         return replace(step, steps=tuple(steps))
 
     def _parent(self, held: ProvedEngagement) -> TraceStep:
-        document = sealed_of(held.case).document
+        document = held.document
         name = document.parent or ""
         above = self._evidence.under(name)
         if above is not None:
@@ -252,8 +245,8 @@ class _Walk:
         )
 
     def _decisions(self, held: ProvedEngagement, decider: Did) -> Iterator[TraceStep]:
-        document = sealed_of(held.case).document
-        other = document.provider if decider == document.hirer else document.hirer
+        hirer, provider = held.parties
+        other = provider if decider == hirer else hirer
 
         def documents(did: Did) -> tuple[DidDocument, ...]:
             # Those that are known beside the packs first.
@@ -398,7 +391,7 @@ def _action(made: Made, action: ActionTaken) -> TraceStep:
         text=f"{action.action} on {action.target}: {'allowed' if action.allowed else 'refused'} by [{action.clause}]",
         state=state,
         why=why,
-        by=(sealed_of(made.held.case).document.provider,),
+        by=(made.held.document.provider,),
         at=action.at,
     )
 
@@ -433,7 +426,6 @@ def _carries(held: ProvedEngagement, artifact: Digest) -> bool:
 
 
 def _amended(held: ProvedEngagement) -> Iterator[TraceStep]:
-    document = sealed_of(held.case).document
     for number, _ in held.case.amended:
         said = next(one for one in held.said if one.number == number)
         yield TraceStep(
@@ -442,7 +434,7 @@ def _amended(held: ProvedEngagement) -> Iterator[TraceStep]:
             text=f"amended, with message {number}",
             state="verified",
             why="both proofs, the acceptance and the seal hold",
-            by=(document.hirer, document.provider),
+            by=held.parties,
         )
 
 

@@ -18,7 +18,7 @@ from undersigned.credentials import Credential, StatusList, read_credential, sig
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import UndersignedError
-from undersigned.evidence import Case, check_pack, sealed_of
+from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, TrustStore
 from undersigned.messages import Presentation
 from undersigned.runtime.clock import Clock
@@ -181,9 +181,8 @@ def _newer(seen: SeenList, lists: Mapping[str, StatusList]) -> bool:
 
 
 def _dids(held: ProvedEngagement) -> set[Did]:
-    document = sealed_of(held.case).document
-    found = {document.hirer, document.provider}
-    found |= {terms.evidence.verifier for terms in (document.terms,) if terms.evidence.verifier}
+    verifier = held.document.terms.evidence.verifier
+    found = {*held.parties, *([verifier] if verifier else ())}
     for said in held.said:
         if isinstance(said.message, Presentation):
             found |= {one.issuer for one in readable_credentials(said.message)}
