@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from runtimes import World
 from undersigned.errors import LedgerConflict, LedgerError, ScopeError
 from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Spent
-from undersigned.protocol import Engagement, begin
+from undersigned.protocol import Engagement, Noted, apply, begin
 from undersigned.runtime.engagement.journal import Journal
 from undersigned.runtime.engagement.turn import Booked, Turn, load_engagement
 
@@ -30,8 +30,9 @@ def engagement() -> Engagement:
 
 def noting(journal: Journal, engagement: Engagement, name: str) -> Turn:
     """A turn that has something to store."""
-    turn = journal.turn(engagement, NOW)
-    turn.fact(OWN, "note", name)
+    said = Noted("note", name, NOW)
+    turn = journal.turn(apply(engagement, said), NOW)
+    turn.noted(OWN, said)
     return turn
 
 

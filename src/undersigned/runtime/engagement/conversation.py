@@ -316,7 +316,7 @@ class Conversation(Wakeful):
             self._hears_until = shift(turn.now, HEARING_SECONDS)
         beat = missed_since(turn.engagement) if away else None
         if beat is not None and turn.now >= beat[1]:
-            turn.fact(self.shell.identity.did, "listening", turn.now)
+            self._note(turn, noting(("listening", turn.now)))
 
     def _listens(self, turn: Turn, owed: Owe) -> bool:
         """Whether it ends something because nothing came in time, and what did may still be under way."""

@@ -37,7 +37,7 @@ from .journal import Journal, heard_at
 from .remembered import counts
 from .saying import Speaker, tells
 from .told import told_of_message
-from .turn import EARLY, Say, Turn, fact, load_engagement, value_in
+from .turn import EARLY, Say, Turn, fact, load_engagement, noting, value_in
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell
@@ -138,9 +138,9 @@ class Receiver(Speaker):
             if how == "applies" and (found := early(before, entry)) is not None:
                 self._note_early(turn, found)
             if how == "applies" and body.type == "Closing":
-                for name, value in await self.shell.compared(self, after, cast("Closing", body)):
-                    turn.fact(self.shell.identity.did, name, value)
-                    self.note(name, value)
+                differ = await self.shell.compared(self, after, cast("Closing", body))
+                if differ:
+                    self._note(turn, noting(*differ))
             return
         if kept and not isinstance(body, Progress):  # an older number of which tells nothing
             turn.notices.add(message.digest)
@@ -179,10 +179,8 @@ class Receiver(Speaker):
     def _note_early(self, turn: Turn, found: Early) -> None:
         """It is taken, and our books will not be silent about it."""
         others = value_in(self.facts, EARLY, tuple[Early, ...]) or ()
-        _, said = fact(EARLY, (*others, found))
         _log.warning("before its time", engagement=self.id, type=found.type, error=found.explain())
-        turn.fact(self.shell.identity.did, EARLY, said)
-        self.note(EARLY, said)
+        self._note(turn, noting(fact(EARLY, (*others, found))))
 
     def _is_new_sign(self, engagement: Engagement) -> bool:
         """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""
@@ -215,10 +213,15 @@ class Receiver(Speaker):
         """Whether it is known that no document of either side's is recorded beside these."""
         return self._documents.are(*known)
 
-    async def _keep_document(self, turn: Turn, item: Arrived) -> None:
-        """With a refused message that is kept as proof: its sender may publish another key tomorrow. One that is no
-        evidence beside those that are kept is not.
+    async def _keep_proof(self, turn: Turn, item: Arrived, kind: str) -> None:
+        """Keeps and notes a refused message as proof, one of each kind, with its sender's document: tomorrow that may
+        have another key. A document that is no evidence beside those that are kept is not.
         """
+        if kind in self.facts:
+            return
+        message = item.message
+        proof = Blob(digest=digest_bytes(message.raw), raw=message.raw, kind=kind, name=message.message.type)
+        self._note(turn, noting((kind, message.digest), evidence=(proof,)))
         with suppress(VerificationError, FormatError):
             await self._documents.require(item.document, self.shell.ledger, self.engagement, turn)
             self._documents.keep(turn, item.document)
@@ -234,28 +237,17 @@ class Receiver(Speaker):
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code, waited=waited)
         if self.forgot and error.code == "conflicting_message":
             await self._read_back()
-        two = error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message)
-        if two and "equivocation" not in self.facts:
+        if error.code == "conflicting_message" and _in_a_taken_place(turn.engagement, item.message):
             # HIRE-CHN-05: two moves in one place, and nothing else that contradicts itself. Both copies are the
             # proof; the first one is in the journal. One pair is enough, and more would fill the store as fast as the
             # peer can sign.
-            turn.evidence.append(
-                Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
-            )
-            await self._keep_document(turn, item)
-            turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
-            self.note("equivocation", item.message.digest)
-        if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
+            await self._keep_proof(turn, item, "equivocation")
+        if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head"):
             # With what its sender signed before it is the proof that a log was rewritten.
-            raw = item.message.raw
-            turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
-            await self._keep_document(turn, item)
-            turn.fact(self.shell.identity.did, "fork", item.message.digest)
-            self.note("fork", item.message.digest)
+            await self._keep_proof(turn, item, "fork")
         if error.code == "ledger_diverged" and "diverged" not in self.facts and self.journal.live:
             # It may be this store that went back: who asks for the contract is told, also once the log is gone.
-            turn.fact(self.shell.identity.did, "diverged", item.message.digest)
-            self.note("diverged", item.message.digest)
+            self._note(turn, noting(("diverged", item.message.digest)))
         if body.notice:
             return
         for said in told_of_message(item.message, error):

@@ -214,12 +214,6 @@ class Turn(msgspec.Struct):
         )
         self.rows.append(row)
 
-    def fact(self, own: Did, name: str, value: str) -> None:
-        """Notes a fact: its fold, its row and its event."""
-        fact = Noted(name, value, self.now)
-        self.engagement = apply(self.engagement, fact)
-        self.noted(own, fact)
-
     def noted(self, own: Did, fact: Noted) -> None:
         """Adds the row and the event of a fact that is folded with what it is noted for."""
         row = Row(
