@@ -178,7 +178,9 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pat
         raise LogProofError("log_proof_invalid", f"a tree of {new} leaves does not continue one of {old}")
     if old in (0, new):
         # Nothing to prove: every tree continues the empty one, and a tree continues itself.
-        if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
+        if path:
+            raise LogProofError("log_proof_invalid", "the consistency proof is longer than these sizes need")
+        if (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
             raise LogProofError("log_proof_invalid", f"two trees of {old} leaves have different roots")
         return
     # Of a whole subtree the root is the old one itself, and the proof leaves it out.

@@ -196,6 +196,13 @@ def test_a_changed_consistency_proof_is_refused(tree: Tree, old: int, new: int) 
             verify_consistency(*case)
 
 
+@pytest.mark.parametrize("old", [0, 5])
+def test_a_proof_of_what_needs_none_is_too_long(tree: Tree, old: int) -> None:
+    """HIRE-LOG-03: and it is not said that equal roots are different."""
+    with pytest.raises(LogProofError, match="longer than these sizes need"):
+        verify_consistency(old, tree.roots[old] if old else EMPTY_ROOT, 5, tree.roots[5], (bytes(32),))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "count"), [(1, 2, 1), (1, 2, 3), (1, 3, 2), (2, 4, 3), (3, 4, 2), (3, 4, 4), (3, 4, 0), (5, 6, 2)]
 )

@@ -28,7 +28,8 @@ async function verifyConsistency(old, oldRoot, size, root, path) {
   const hashes = path.map((one) => rawDigest(one, "log_proof_invalid"));
   if (old === 0 || old === size) {
     const empty = await sha256(new Uint8Array());
-    if (hashes.length || (!old && !same(oldRoot, empty)) || (old === size && !same(oldRoot, root))) throw noProof(`two trees of ${old} leaves have different roots`);
+    if (hashes.length) throw noProof("the consistency proof is longer than these sizes need");
+    if ((!old && !same(oldRoot, empty)) || (old === size && !same(oldRoot, root))) throw noProof(`two trees of ${old} leaves have different roots`);
     return;
   }
   let [first, last] = [BigInt(old) - 1n, BigInt(size) - 1n];
