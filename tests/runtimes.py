@@ -42,7 +42,6 @@ from undersigned.runtime import (
 )
 from undersigned.runtime import issue_membership as vouch
 from undersigned.runtime.engagement.turn import entry_of
-from undersigned.runtime.execution.reviewers import criterion_ids
 from undersigned.runtime.fetching.other_side import NoListener
 from undersigned.testing import NOON, Actor, HandClock, Network, Parcel
 from undersigned.transport import Channel, memory_pair
@@ -642,4 +641,4 @@ def facts(node: Node, engagement: EngagementId) -> list[tuple[str, str]]:
 
 
 async def _finds_nothing_met(reviewed: Reviewed) -> dict[str, bool]:
-    return dict.fromkeys(criterion_ids(reviewed.document), False)
+    return dict.fromkeys(reviewed.document.terms.criteria, False)

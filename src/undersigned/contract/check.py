@@ -315,8 +315,8 @@ def _check_terms(terms: Terms) -> None:
     if ending.fee is not None and ending.fee.currency != terms.price.currency:
         raise _wrong("/terms/termination/fee/currency", f"{terms.price.currency}, as of the price", ending.fee.currency)
     _once(tuple([deliverable.name for deliverable in terms.deliverables]), "/terms/deliverables")
-    criteria = [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria]
-    _once(tuple(criteria), "/terms/deliverables")
+    criteria = terms.criteria
+    _once(criteria, "/terms/deliverables")
     if terms.settlement.milestones:
         check_milestones(terms.settlement.milestones, criteria)
     _once(terms.evidence.predicates, "/terms/evidence/predicates")

@@ -202,3 +202,8 @@ class Terms(_Part, frozen=True, kw_only=True):
     """What it means if the hirer lets `review` pass; a delivery that is not complete is not accepted by it."""
     policies: Annotated[tuple[Digest, ...], Meta(max_length=16)]
     """Digests of the policies that judged this offer, of the side that wrote it; a sorted set."""
+
+    @property
+    def criteria(self) -> tuple[CriterionId, ...]:
+        """Ids of all acceptance criteria, in order."""
+        return tuple([criterion.id for item in self.deliverables for criterion in item.criteria])

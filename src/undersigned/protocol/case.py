@@ -192,7 +192,7 @@ def essentials(document: Document) -> Essentials | None:
         reworks=terms.reworks,
         convenience=terms.termination.convenience != "none",
         inputs=terms.task.inputs,
-        criteria=tuple([criterion.id for item in terms.deliverables for criterion in item.criteria]),
+        criteria=terms.criteria,
         clauses=_clauses(terms),
         cure_seconds=parse_duration(terms.termination.cure),
         arbiter=terms.arbiter,

@@ -29,7 +29,7 @@ __all__ = [
     "contained_call",
     "decided",
     "in_short",
-    "place_of",
+    "raised_at",
     "takes_one",
     "why_not_async",
 ]
@@ -98,9 +98,10 @@ def in_short(error: Exception) -> str:
     return f"{type(raised).__name__}: {text_of(raised)}"
 
 
-def place_of(error: BaseException) -> str | None:
-    """Where in the application's code something was raised, `tasks.py:5 in helper`: the last place in the package that
-    we called. None, if it is not of the application's doing: what our own handlers have Python do is not.
+def raised_at(error: BaseException) -> dict[str, str]:
+    """Where in the application's code something was raised, for a line of the log: `{"at": "tasks.py:5 in helper"}`,
+    the last place in the package that we called. Empty, if it is not of the application's doing: what our own handlers
+    have Python do is not.
     """
     raised: BaseException | None = error
     while raised is not None:
@@ -109,9 +110,9 @@ def place_of(error: BaseException) -> str | None:
         called = next((name for frame, _ in frames if (name := _package(frame)) not in sys.stdlib_module_names), None)
         if called is not None:
             code, line = next((frame.f_code, line) for frame, line in reversed(frames) if _package(frame) == called)
-            return f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"
+            return {"at": f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"}
         raised = raised.__cause__
-    return None
+    return {}
 
 
 def _first(error: BaseException) -> BaseException:

@@ -21,7 +21,7 @@ from undersigned.contract import Settlement
 from undersigned.messages import Delivery, Withdraw
 from undersigned.protocol import Answer, Moment
 from undersigned.runtime import Job, guard
-from undersigned.runtime.application import ApplicationEnded, contained, in_short, place_of, why_not_async
+from undersigned.runtime.application import ApplicationEnded, contained, in_short, raised_at, why_not_async
 from undersigned.runtime.logs import configure_logs
 
 Open = Callable[..., World]
@@ -164,7 +164,7 @@ def test_what_a_handler_of_ours_has_python_do_has_no_place_in_it() -> None:
         ours["make"]()
     assert caught.value.__traceback__ is not None
     caught.value.__traceback__ = caught.value.__traceback__.tb_next  # without this test, which is not ours
-    assert place_of(caught.value) is None
+    assert raised_at(caught.value) == {}
 
 
 async def test_of_a_group_what_was_raised_in_it_is_told() -> None:
@@ -181,9 +181,7 @@ async def test_of_a_group_what_was_raised_in_it_is_told() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await contained(handler)
     assert in_short(caught.value) == "ValueError: no such row"
-    told = place_of(caught.value)
-    assert told is not None
-    assert told.endswith(" in look")
+    assert raised_at(caught.value)["at"].endswith(" in look")
 
 
 @pytest.mark.parametrize("raised", [SystemExit(1), GeneratorExit(), Odd(), asyncio.CancelledError()])

@@ -31,7 +31,7 @@ from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, export_pack, leave_order
 from undersigned.runtime.execution import contract_orders
 from undersigned.runtime.execution.counted import used_so_far
-from undersigned.runtime.execution.reviewers import Reviewed, criterion_ids
+from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
@@ -90,7 +90,7 @@ def unreviewed(
 
 
 async def not_whole(reviewed: Reviewed) -> dict[str, bool]:
-    return dict.fromkeys(criterion_ids(reviewed.document), False)
+    return dict.fromkeys(reviewed.document.terms.criteria, False)
 
 
 # --- what is owed

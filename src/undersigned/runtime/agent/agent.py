@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,7 +31,7 @@ from undersigned.runtime.execution.contract_orders import ContractOrders
 from undersigned.runtime.execution.gate import Gate, Permit
 from undersigned.runtime.execution.job import Handler
 from undersigned.runtime.execution.objections import Objections
-from undersigned.runtime.execution.refusals import Refusals
+from undersigned.runtime.execution.refusals import record_refusal
 from undersigned.runtime.execution.renewal import Renewals
 from undersigned.runtime.execution.review import Reviews
 from undersigned.runtime.execution.reviewers import Reviewer
@@ -174,7 +175,7 @@ class Agent(Offering):
             self.ledger,
             self.clock,
             self.status_watch.require,
-            record=Refusals(self, self.papers).record,
+            record=partial(record_refusal, self, self.papers),
             above=self.above.admits,
             labels=self.home.labels,
         )

@@ -104,7 +104,7 @@ async def hire_result(
     undecided: Event | None,
     refused: Problem | None,
     unclosed: LogProofError | None,
-    decision: Decision | None = None,
+    decision: Decision | None,
 ) -> HireResult:
     """What the hire came to. What kept us from deciding last, what was refused last, why the books will not be closed,
     and how we judged the provider last, is as `Hire` heard it.

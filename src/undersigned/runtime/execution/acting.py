@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import FormatError, LocalProtocolError, ScopeError
+from undersigned.errors import FormatError, ScopeError
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.scope import CONDITIONS, Action
 
@@ -32,7 +32,6 @@ __all__ = [
     "RETRY_SECONDS",
     "Acting",
     "Admission",
-    "UnaskedActions",
     "checked_action",
     "of_kind",
 ]
@@ -76,50 +75,21 @@ def checked_action(action: str, target: str, amounts: Mapping[str, str] | None, 
     return Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
 
 
-class UnaskedActions:
-    """The actions of a job that were named and not asked about."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, Acting] = {}
-
-    def add(self, one: Acting) -> None:
-        """Takes up an action that was named."""
-        self._waiting[id(one)] = one
-
-    def asked(self, one: Acting) -> None:
-        """It is asked about now, whatever the answer."""
-        self._waiting.pop(id(one), None)
-
-    def require_none(self) -> None:
-        """Returns if none is left.
-
-        Raises:
-            LocalProtocolError: `wrong_state`: what was done there, if anything, was done without permission.
-        """
-        for one in self._waiting.values():
-            raise LocalProtocolError(
-                "wrong_state",
-                f"job.act({one.name!r}, ...) asked nobody: what is done has to stand in a block, "
-                "`async with job.act(...):`",
-            )
-
-
 class Acting(AbstractAsyncContextManager[Permit]):
     """Permission for one action, once it is entered."""
 
     __slots__ = ("_inner", "_unasked", "name")
 
-    def __init__(self, name: str, inner: AbstractAsyncContextManager[Permit], unasked: UnaskedActions) -> None:
+    def __init__(self, name: str, inner: AbstractAsyncContextManager[Permit], unasked: dict[Acting, None]) -> None:
+        """It stands in `unasked`, of its job, until it is entered."""
         self.name = name
         """What is to be done, as scopes name it."""
         self._inner = inner
         self._unasked = unasked
-        unasked.add(self)
+        unasked[self] = None
 
     async def __aenter__(self) -> Permit:
-        self._unasked.asked(self)
+        self._unasked.pop(self, None)
         return await self._inner.__aenter__()
 
     async def __aexit__(

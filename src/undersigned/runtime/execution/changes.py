@@ -204,8 +204,7 @@ class Changes(Moves):
         """
         if self._key in conversation.engagement.done:
             return  # what is there now is not what it was said of
-        facts = (("done", self._key),) if self._key else ()
-        if conversation.engagement.tabled is None and await self._agent.approvals.take_back(conversation, facts):
+        if conversation.engagement.tabled is None and await self._agent.approvals.take_back(conversation, self._done):
             return
 
         def make(engagement: Engagement) -> Say:
@@ -295,7 +294,12 @@ class Changes(Moves):
         agent, now = self._agent, conversation.offered(engagement).terms
         if isinstance(what, Terms):
             terms = what
-            if not sealing and not offering and engagement.state == "delivered" and _criteria(terms) != _criteria(now):
+            if (
+                not sealing
+                and not offering
+                and engagement.state == "delivered"
+                and {*terms.criteria} != {*now.criteria}
+            ):
                 # HIRE-LAN-06: it crossed what was delivered, which is judged by what it was made for.
                 raise PolicyError("policy_denied", "it changes the criteria of what waits for its review")
             if not sealing and terms.settlement != now.settlement:
@@ -349,10 +353,6 @@ class Changes(Moves):
             raise LocalProtocolError("wrong_state", "no document is on the table")
         acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
         return contract_leaf(countersigned(conversation.tabled_json(engagement), acceptance.contract_proof))
-
-
-def _criteria(terms: Terms) -> list[str]:
-    return sorted(criterion.id for item in terms.deliverables for criterion in item.criteria)
 
 
 def _require_waiting(conversation: Conversation, change: Change) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.runtime.application import contained, in_short
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
@@ -32,7 +32,7 @@ from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
 from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Scope
 
-from .acting import APPROVAL_SECONDS, Acting, Admission, UnaskedActions, checked_action, of_kind
+from .acting import APPROVAL_SECONDS, Acting, Admission, checked_action, of_kind
 from .guard import working_on
 from .reading import Reading
 from .signs_of_life import SignsOfLife
@@ -93,7 +93,8 @@ class Job:
         self._admission = Admission(agent, conversation)
         self.actions = self._admission.actions
         self._reading = Reading(agent, conversation, contract, self._admission)
-        self._unasked = UnaskedActions()
+        self._unasked: dict[Acting, None] = {}
+        """Actions that were named and not asked about."""
         self._signs = SignsOfLife(agent, conversation, contract)
 
     @property
@@ -162,7 +163,13 @@ class Job:
         Raises:
             LocalProtocolError: `wrong_state`.
         """
-        self._unasked.require_none()
+        for one in self._unasked:
+            # What was done there, if anything, was done without permission.
+            raise LocalProtocolError(
+                "wrong_state",
+                f"job.act({one.name!r}, ...) asked nobody: what is done has to stand in a block, "
+                "`async with job.act(...):`",
+            )
 
     async def read(self, name: str) -> bytes:
         """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.

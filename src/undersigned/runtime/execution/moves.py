@@ -52,9 +52,14 @@ class Moves:
             if self._key in engagement.done:
                 return None
             said = make(engagement)
-            return replace(said, facts=(("done", self._key), *said.facts)) if self._key else said
+            return replace(said, facts=(*self._done, *said.facts)) if self._key else said
 
         await conversation.ask(once)
+
+    @property
+    def _done(self) -> tuple[tuple[str, str], ...]:
+        """The fact that the key is done with; none without a key."""
+        return (("done", self._key),) if self._key else ()
 
     def _in(self, engagement: Engagement, seconds: int) -> tuple[Instant, Instant]:
         """Now, and in `seconds`: so many after what is said now is recorded, though the clock was set back."""
@@ -228,9 +233,8 @@ class Moves:
     ) -> None:
         """The owner's word about the payment. Raises as `Settlements.confirm`."""
         if self._key not in conversation.engagement.done:
-            facts = (("done", self._key),) if self._key else ()
             word = Paid(paid=paid, reference=reference, note=note)
-            await self._agent.settlements.confirm(conversation, word, facts=facts)
+            await self._agent.settlements.confirm(conversation, word, facts=self._done)
 
     async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
         await self._ask(conversation, lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))

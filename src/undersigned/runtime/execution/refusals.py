@@ -21,44 +21,38 @@ if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
     from undersigned.runtime.negotiation.papers import Papers
 
-__all__ = ["Refusals"]
+__all__ = ["record_refusal"]
 
 _log = structlog.get_logger()
 
 
-class Refusals:
-    """Records the refusals of one agent's gate."""
+async def record_refusal(agent: AgentBase, papers: Papers, contract: Digest, refusal: Refusal) -> None:
+    """Returns once it is durable, or there are so many that no more are recorded.
 
-    def __init__(self, agent: AgentBase, papers: Papers) -> None:
-        self._agent, self._papers = agent, papers
-
-    async def record(self, contract: Digest, refusal: Refusal) -> None:
-        """Returns once it is durable, or there are so many that no more are recorded.
-
-        Raises:
-            LocalProtocolError: `not_found`: no engagement under way has this contract.
-        """
-        agent, error = self._agent, refusal.error
-        conversation = agent.conversations.contracts.get(contract)
-        if conversation is None:
-            raise LocalProtocolError("not_found", f"no engagement under way has contract {contract}")
-        if conversation.recorded().refusals >= MAX_REFUSALS:
-            # Whichever process recorded them, and whenever: all of them go into one pack (HIRE-LIM-05).
-            _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))
-            return
-        predicate = statement_of(
-            refusal.action,
-            contract=contract,
-            engagement=conversation.id,
-            gate=agent.identity.did,
-            at=refusal.at,
-            code=error.code,
-            clause=error.clause or "scope",
-            reason=error.message,
-            would_pass=error.would_pass,
-            repeated=refusal.repeated,
-        )
-        signed = canonicalize(await self._papers.stated({"contract": contract}, predicate))
-        kept = Blob(digest_bytes(signed), signed, kind="refusal", name=predicate.clause)
-        fact = ("refused-action", canonicalize(from_struct(predicate)).decode())
-        await conversation.say(noting(fact, evidence=(kept,)))
+    Raises:
+        LocalProtocolError: `not_found`: no engagement under way has this contract.
+    """
+    error = refusal.error
+    conversation = agent.conversations.contracts.get(contract)
+    if conversation is None:
+        raise LocalProtocolError("not_found", f"no engagement under way has contract {contract}")
+    if conversation.recorded().refusals >= MAX_REFUSALS:
+        # Whichever process recorded them, and whenever: all of them go into one pack (HIRE-LIM-05).
+        _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))
+        return
+    predicate = statement_of(
+        refusal.action,
+        contract=contract,
+        engagement=conversation.id,
+        gate=agent.identity.did,
+        at=refusal.at,
+        code=error.code,
+        clause=error.clause or "scope",
+        reason=error.message,
+        would_pass=error.would_pass,
+        repeated=refusal.repeated,
+    )
+    signed = canonicalize(await papers.stated({"contract": contract}, predicate))
+    kept = Blob(digest_bytes(signed), signed, kind="refusal", name=predicate.clause)
+    fact = ("refused-action", canonicalize(from_struct(predicate)).decode())
+    await conversation.say(noting(fact, evidence=(kept,)))

@@ -42,7 +42,7 @@ from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
 from .patience import RETRY_SECONDS, TryAgain
-from .reviewers import REVIEW_WORD, NoVerdict, Word, criterion_ids, wrongly_said
+from .reviewers import REVIEW_WORD, NoVerdict, Word, wrongly_said
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -153,7 +153,7 @@ class Reviews:
         """
         _require_ours(conversation.engagement)
         delivery = conversation.last("Delivery", Delivery, "provider")
-        ids = criterion_ids(conversation.offered())
+        ids = conversation.offered().terms.criteria
         met = {id: said.get(id) is True for id in ids}
         if wrong := wrongly_said(said, ids):
             text = f"the contract's criteria are {', '.join(ids)}" if ids else "the contract has no criteria"
@@ -309,7 +309,7 @@ class Reviews:
             # The no is the verifier's; which milestones were reached all the same our own review has to say.
             text = f"it is a no, and our own review, which says what milestones are owed, failed: {found.raised}"
             raise PolicyError("decision_failed", f"{text}; it is made again, and the verdict can be carried then")
-        met = dict.fromkeys(criterion_ids(document), True) if passed else found.met
+        met = dict.fromkeys(document.terms.criteria, True) if passed else found.met
         criteria = _criteria_of(document, met, found.error)
         return _reviewed(
             engagement, document, delivery, passed, criteria, statement, found.error, evidence=(*kept, *found.by)
@@ -416,7 +416,7 @@ def _criteria_of(
     if met is None and note is None:
         note = "judged by the verifier, as a whole"
     is_met = (met or {}).get
-    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in criterion_ids(document))
+    return tuple(CriterionVerdict(id=id, met=is_met(id, False), note=note) for id in document.terms.criteria)
 
 
 def _reviewed(

@@ -29,7 +29,6 @@ __all__ = [
     "Reviewed",
     "Reviewer",
     "Word",
-    "criterion_ids",
     "said_by_function",
     "word_of",
 ]
@@ -80,7 +79,7 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
         UndersignedError: Something cannot be had now.
     """
     document = conversation.offered()
-    if not any(item.criteria for item in document.terms.deliverables):
+    if not document.terms.criteria:
         return {}
     reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
     if reviewer is None:
@@ -98,12 +97,7 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
         raise NoVerdict(str(error)) from error
     except Exception as exc:
         raise NoVerdict(in_short(exc)) from exc
-    return _said(given, criterion_ids(document))
-
-
-def criterion_ids(document: ContractDocument) -> list[str]:
-    """What a contract holds its delivery to, by id."""
-    return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
+    return _said(given, document.terms.criteria)
 
 
 def wrongly_said(said: Mapping[str, object], criteria: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from undersigned.encoding import Did, Digest, EngagementId, Instant, shift
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Closing, Delivery, Review, Ruling
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Owe, basis
-from undersigned.runtime.application import contained, contained_call, in_short, place_of
+from undersigned.runtime.application import contained, contained_call, in_short, raised_at
 from undersigned.runtime.clock import sleep_until
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
@@ -200,7 +200,7 @@ class Settlements:
             except UndersignedError:
                 raise
             except Exception as exc:
-                _log.error("nothing is agreed on payment", method=agreed.method, error=in_short(exc), **_at(exc))
+                _log.error("nothing is agreed on payment", method=agreed.method, error=in_short(exc), **raised_at(exc))
                 raise UndersignedError("decision_failed", f"its check failed: {in_short(exc)}") from exc
 
     def word(
@@ -339,13 +339,8 @@ async def _word_of(engagement: EngagementId, asks: Callable[[], Awaitable[object
         return _sayable(msgspec.convert(msgspec.to_builtins(given), Paid))
     except Exception as exc:
         hint = "say with 'contract settle' what became of it; the books are closed without a word else"
-        _log.error("no word about a payment", engagement=engagement, error=in_short(exc), **_at(exc), hint=hint)
+        _log.error("no word about a payment", engagement=engagement, error=in_short(exc), **raised_at(exc), hint=hint)
         return None
-
-
-def _at(error: Exception) -> dict[str, str]:
-    """Where in the application's code it was raised, for a line of the log."""
-    return {} if (place := place_of(error)) is None else {"at": place}
 
 
 def _sayable(word: Paid) -> Paid:

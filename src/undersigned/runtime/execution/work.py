@@ -21,7 +21,7 @@ from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Start
 from undersigned.protocol import PERFORMED, Contract, Engagement, Work
-from undersigned.runtime.application import in_short, place_of
+from undersigned.runtime.application import in_short, raised_at
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.journal import heard_at
@@ -167,8 +167,7 @@ class Worker:
                 # It is the hirer's to reject it, or to ask for the rest; the handler's author hears it from us alone.
                 _log.warning("not all was delivered", engagement=conversation.id, missing=", ".join(missing))
         except UndersignedError as error:
-            at = {} if (place := place_of(error)) is None else {"at": place}
-            _log.error("work failed", engagement=conversation.id, error=str(error), **at)
+            _log.error("work failed", engagement=conversation.id, error=str(error), **raised_at(error))
             _log.debug("work failed so", engagement=conversation.id, exc_info=error)
             outcome = "failed"
         if outcome is None:

@@ -9,7 +9,7 @@ from undersigned.messages import Need
 from undersigned.runtime.engagement.turn import Say, fact
 from undersigned.trust import Decision, Needed
 
-__all__ = ["declined", "need_of", "recorded"]
+__all__ = ["declined", "need_of", "needed_for", "recorded"]
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
@@ -19,8 +19,12 @@ def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def declined(decision: Decision) -> Say:
     """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    needed = tuple(map(need_of, decision.needed)) or None
-    return Say("Withdraw", {"reason": "policy_denied", "needed": needed}, facts=recorded(decision))
+    return Say("Withdraw", {"reason": "policy_denied", "needed": needed_for(decision)}, facts=recorded(decision))
+
+
+def needed_for(decision: Decision) -> tuple[Need, ...] | None:
+    """What would change a decision, as messages have it; None if nothing would."""
+    return tuple(map(need_of, decision.needed)) or None
 
 
 def need_of(need: Needed) -> Need:

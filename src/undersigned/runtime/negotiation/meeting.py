@@ -54,7 +54,7 @@ from undersigned.trust import (
 )
 
 from .beliefs import Beliefs
-from .decided import need_of, recorded
+from .decided import need_of, needed_for, recorded
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -274,10 +274,9 @@ class Meeting:
         if decision.outcome == "ask":
             await self._approvals.require(conversation, engagement, terms, decision, change)
         elif decision.outcome != "allow":
-            needed = tuple(map(need_of, decision.needed)) or None
             later = away and _may_turn(decision)
             refusal = decision.refusal + _renewed(conversation)
-            raise Declined(f"denied {refusal}", needed=needed, facts=recorded(decision), retryable=later)
+            raise Declined(f"denied {refusal}", needed=needed_for(decision), facts=recorded(decision), retryable=later)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
