@@ -43,7 +43,7 @@ from undersigned.errors import UndersignedError
 from undersigned.messages import Acceptance, Offer, Receipt, Seal, recorded_message
 from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, Engagement, Role, legal, pending
 from undersigned.runtime import Job, Order
-from undersigned.runtime.negotiation.papers import keys_of
+from undersigned.runtime.negotiation.papers import key_lookup
 from undersigned.testing import (
     Actor,
     HandClock,
@@ -544,7 +544,7 @@ class TwoRuntimes(RuleBasedStateMachine):
         offered: Any = from_struct(offers[taken.message.offer].document)
         assert taken.message.contract_proof["previousProof"] == offered["proof"]["id"]
         document = countersigned(offered, taken.message.contract_proof)
-        keys = keys_of(*(self.node(role).own for role in ROLES), now=self.world.clock.now())
+        keys = key_lookup(*(self.node(role).own for role in ROLES), now=self.world.clock.now())
         contract = verify_sealed(document, decode_json(taken.raw), decode_json(sealed.raw), keys=keys)  # type: ignore[arg-type]
         assert contract.digest == (held.contract.digest if held.contract else None)
         assert self.world.run(node.ledger.index_of(held.id, leaf_hash(contract_leaf(document)))) is not None

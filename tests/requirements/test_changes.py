@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.hires import REPORT, Hands, clear_of_an_hours_end, did_of, moves, two_homes, until
-from undersigned.contract import Criterion, Deadlines, Price, Terms
+from undersigned.contract import ARTIFACT_READ, Criterion, Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, seconds_between, shift
@@ -22,7 +22,6 @@ from undersigned.protocol import presence
 from undersigned.runtime import Clock, Conversation, Job, Say, lost_at, rotate_key
 from undersigned.runtime.agent.ordering import hire_order
 from undersigned.runtime.execution import changes
-from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Grant, Limit, compile_scope, read_scope
 from unit.cli.running import run
 

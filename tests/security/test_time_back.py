@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from integration.hires import Hands, until
 from requirements.test_changes import Pair, working
 from support import refuses
-from undersigned.contract import Terms
+from undersigned.contract import ARTIFACT_READ, Terms
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.daemon.gate_desk import Ask, RequestSigner
 from undersigned.errors import ScopeError
@@ -18,7 +18,6 @@ from undersigned.messages import Delivery
 from undersigned.protocol import Noted, apply, passed, pending, rights
 from undersigned.runtime import ControlPart
 from undersigned.runtime.engagement import conversation
-from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action
 
 HOUR = 3600

@@ -420,7 +420,7 @@ def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
     document = table.document
     if isinstance(document, ReleaseDocument):
         owed = document.settlement
-        yield f"              {owed.amount} {owed.currency} owed, all told; {plain(document.reason, WHOLE)!r}"
+        yield f"              {owed} owed, all told; {plain(document.reason, WHOLE)!r}"
     for one in table.changes:
         what, now, before = plain(one.what.strip(), 200), plain(one.now, WHOLE), plain(one.recorded, WHOLE)
         yield f"              {what}: {now} (in force: {before})"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from undersigned.contract import ARTIFACT_READ
 from undersigned.daemon.sbom import make_sbom
 from undersigned.errors import ScopeError
-from undersigned.runtime import ARTIFACT_READ, Job
+from undersigned.runtime import Job
 
 from .demo import SECRET
 

@@ -115,7 +115,7 @@ async def rule(
     write_new(file, written, force=force)
     out.value({"file": str(file), "digest": digest_bytes(written), **{name: ruling[name] for name in _OF_A_RULING}})
     carried = typed("contract dispute {} --ruling {}", str(ruling["contract"]), file)
-    out.line(f"{file}: {outcome}, {due.amount} {due.currency} owed; either side carries it with {carried}")
+    out.line(f"{file}: {outcome}, {due} owed; either side carries it with {carried}")
 
 
 @click.command()

@@ -103,8 +103,7 @@ async def offer_show(out: Out, terms: str, home: str | None) -> None:
     )
     out.lines(card, WHOLE)
     if change is not None and change.owed is not None and one.in_force is not None:
-        instead = f"instead of {one.in_force.price.amount} {one.in_force.price.currency}"
-        said = f"{change.owed.amount} {change.owed.currency} {instead}; {change.reason!r}"
+        said = f"{change.owed} instead of {one.in_force.price}; {change.reason!r}"
         out.line(f"Owed all told {said}", most=WHOLE)
     else:
         for each in changes:
@@ -239,14 +238,13 @@ def waiting_as(name: str, waiting: Sequence[WaitingTerms], *, any_of_them: bool 
 def _what(one: WaitingTerms) -> str:
     """What is put to people, in a few words; of a change, what is in force beside it."""
     terms, change, before = one.asked.terms, one.change, one.in_force
-    price = f"{terms.price.amount} {terms.price.currency}"
     if change is None:
-        return f"{terms.task.kind} for {price}"
+        return f"{terms.task.kind} for {terms.price}"
     instead = ""
     if before is not None and before.price != terms.price:
-        instead = f" instead of {before.price.amount} {before.price.currency}"
+        instead = f" instead of {before.price}"
     offered = "offered to us" if not one.asked.opens else "to be offered by us"
-    return f"{change.kind.lower()} of {terms.task.kind}, for {price}{instead}, {offered}"
+    return f"{change.kind.lower()} of {terms.task.kind}, for {terms.price}{instead}, {offered}"
 
 
 def _changes(one: WaitingTerms) -> tuple[Difference, ...]:
@@ -263,7 +261,7 @@ def _json(one: WaitingTerms) -> dict[str, object]:
             "kind": change.kind,
             "amends": change.amends,
             "ours": one.asked.opens,
-            "inForce": f"{before.price.amount} {before.price.currency}" if before is not None else None,
+            "inForce": str(before.price) if before is not None else None,
         }
         if change.owed is not None:
             changed |= {"settlement": from_struct(change.owed), "reason": change.reason}
@@ -274,7 +272,7 @@ def _json(one: WaitingTerms) -> dict[str, object]:
         "role": one.role,
         "peer": one.peer,
         "task": terms.task.kind,
-        "price": f"{terms.price.amount} {terms.price.currency}",
+        "price": str(terms.price),
         "until": one.asked.until,
         **from_struct(one.standing),
     }

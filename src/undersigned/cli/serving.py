@@ -75,7 +75,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
             )
             reach = "; loopback only, without TLS" if opened.configuration.local else ""
             out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
-            prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
+            prices = [f"{task} for {s.price}" for task, s in sorted(peer.services.items())]
             out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
             if peer.control_url:
                 out.line(

@@ -90,10 +90,10 @@ def summary_of(message: Message) -> str:
             until = f"good until {message.valid_until}"
             if isinstance(document, ReleaseDocument):
                 owed = document.settlement
-                return f"release, {owed.amount} {owed.currency} owed, {until}: {plain(document.reason, 120)}"
+                return f"release, {owed} owed, {until}: {plain(document.reason, 120)}"
             terms, what = document.terms, "amendment, " if document.type == "Amendment" else ""
             grants = counted(len(terms.scope.grants), "grant")
-            return f"{what}{terms.price.amount} {terms.price.currency}, {grants}, {until}"
+            return f"{what}{terms.price}, {grants}, {until}"
         case Acceptance():
             return f"second signature on {_short(message.document)}"
         case Seal():

@@ -41,7 +41,7 @@ from undersigned.contract.sealed import (
     verify_sealed_change,
 )
 from undersigned.contract.subcontract import (
-    INPUT_READ,
+    ARTIFACT_READ,
     MAX_DEPTH,
     Parent,
     check_parents,
@@ -70,7 +70,7 @@ from undersigned.contract.terms import (
 )
 
 __all__ = [
-    "INPUT_READ",
+    "ARTIFACT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
     "MAX_ITEMS",

@@ -86,7 +86,7 @@ def terms_card(
         lines.append(("Delivers", f"{about}{': ' if criteria else ''}{criteria}"))
     lines += scope.lines()
     lines += [
-        ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),
+        ("Price", f"{terms.price}, settled by {terms.settlement.method}"),
         *((("Paid by", terms.settlement.hook),) if terms.settlement.hook is not None else ()),
         *(
             ("Milestone", f"{one.percent} % of it for {one.name}, once met: {', '.join(one.criteria)}")
@@ -124,7 +124,7 @@ def _others(terms: Terms) -> Iterator[tuple[str, str]]:
     if terms.termination.convenience == "notice":
         yield "Early end", f"without cause, after {terms.termination.notice}"
     if terms.termination.convenience == "fee" and (fee := terms.termination.fee) is not None:
-        yield "Early end", f"without cause, for {fee.amount} {fee.currency}"
+        yield "Early end", f"without cause, for {fee}"
     if terms.subcontracting.allowed:
         depth = terms.subcontracting.depth
         yield "Subcontracts", f"{depth} {'level' if depth == 1 else 'levels'} of others may be hired for it"

@@ -26,7 +26,7 @@ from undersigned.proof import KeyLookup
 from undersigned.scope import draws, parse_pattern, whole_scope
 
 __all__ = [
-    "INPUT_READ",
+    "ARTIFACT_READ",
     "MAX_DEPTH",
     "Parent",
     "check_parents",
@@ -39,7 +39,7 @@ __all__ = [
 
 MAX_DEPTH: Final = 5
 """Most levels below a root."""
-INPUT_READ: Final = "artifact:read"
+ARTIFACT_READ: Final = "artifact:read"
 """The action of fetching an artifact from a party's artifact route."""
 
 _MEMBERS: Final = {"document", "acceptance", "seal"}
@@ -154,15 +154,14 @@ def drawn(own: Terms, above: Terms) -> dict[str, str]:
 def hands_over(action: str, pattern: str, inputs: Collection[Digest]) -> bool:
     """Whether this is no more than reading one of these inputs, which the target names by digest."""
     target = parse_pattern(pattern)
-    return action == INPUT_READ and target.query is None and bool(set(target.segments[-1:]) & set(inputs))
+    return action == ARTIFACT_READ and target.query is None and bool(set(target.segments[-1:]) & set(inputs))
 
 
 def _price_within(own: Price, above: Price) -> None:
     if compare_amounts(own.amount, "0") == 0:
         return
     if own.currency != above.currency or compare_amounts(own.amount, above.amount) > 0:
-        most, came = f"{above.amount} {above.currency}", f"{own.amount} {own.currency}"
-        raise _wider("/terms/price", f"expected at most the parent's {most}; came {came}")
+        raise _wider("/terms/price", f"expected at most the parent's {above}; came {own}")
 
 
 def _times_within(own: Terms, above: Terms) -> None:

@@ -84,6 +84,10 @@ class Price(_Part, frozen=True, kw_only=True):
     amount: Amount
     currency: Currency
 
+    def __str__(self) -> str:
+        """As people read and write it: `4 EUR`."""
+        return f"{self.amount} {self.currency}"
+
 
 class Milestone(_Part, frozen=True, kw_only=True):
     """A part of the price that is due once its criteria were found met, whatever becomes of the rest."""

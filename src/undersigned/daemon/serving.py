@@ -23,13 +23,13 @@ from undersigned.bridges.http_answers import verify_answer
 from undersigned.bridges.http_messages import Request, Response
 from undersigned.bridges.http_signatures import claimed_key, draft_request, verify_request
 from undersigned.bridges.nonces import NonceWindows
+from undersigned.contract import ARTIFACT_READ
 from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
 from undersigned.runtime import (
-    ARTIFACT_READ,
     SMALL_BYTES,
     Agent,
     Body,

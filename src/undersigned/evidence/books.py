@@ -31,7 +31,7 @@ def books_of(case: Case) -> tuple[tuple[str, str], ...]:
     engagement = engagement_of(case)
     if owed and engagement.state in ENDED:
         left = _left_owed(case, engagement)
-        owed = {**owed, "moves": f"{left.amount} {left.currency}"}
+        owed = {**owed, "moves": str(left)}
     return tuple(sorted(owed.items())) if len(set(owed.values())) > 1 else ()
 
 

@@ -12,6 +12,7 @@ from msgspec import to_builtins
 
 from undersigned.attestation import WorkPredicate, accepted, payload_digests, verify_delivery
 from undersigned.contract import (
+    ARTIFACT_READ,
     Criterion,
     DataHandling,
     Deadlines,
@@ -27,7 +28,7 @@ from undersigned.errors import UndersignedError
 from undersigned.messages import Artifact, CriterionVerdict, Delivery, Input, Profile, engagement_id
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
-from undersigned.runtime import ARTIFACT_READ, asked_by, delivered_by
+from undersigned.runtime import asked_by, delivered_by
 from undersigned.scope import Action, Grant, Limit, Scope, arguments_of, sketch
 from undersigned.testing import (
     ARBITER,

@@ -58,7 +58,7 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.protocol import ENDED, Role
-from undersigned.runtime import FetchAnswer, keys_of, read_multibase_note
+from undersigned.runtime import FetchAnswer, key_lookup, read_multibase_note
 from undersigned.testing import Attacker, Party, Say, closing, seal
 from undersigned.transparency import contract_leaf, leaf_digest, verify_note
 
@@ -354,7 +354,7 @@ class Player(ABC):
 
     def _check_alone(self, document: JsonObject, seal: VerifiedMessage) -> None:
         """Returns if what was sealed holds by itself, whatever else was said (HIRE-CTR-10, HIRE-LAN-07)."""
-        keys = keys_of(self.scene.stage.known.document, self.who.document, now=self.party.now)
+        keys = key_lookup(self.scene.stage.known.document, self.who.document, now=self.party.now)
         check = verify_sealed if document["type"] == "Contract" else verify_sealed_change
         check(document, json.loads(self._acceptance_of(document).raw), json.loads(seal.raw), keys=keys)
 
@@ -382,7 +382,7 @@ class Player(ABC):
 
     async def _check(self, verified: VerifiedMessage) -> None:
         stage, now, message = self.scene.stage, self.party.now, verified.message
-        keys = keys_of(stage.known.document, self.who.document, now=now)
+        keys = key_lookup(stage.known.document, self.who.document, now=now)
         talks = self.party.engagement.talks
         agreed = (talks.suite,) if talks is not None and talks.suite else None
         match message:

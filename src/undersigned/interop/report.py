@@ -22,7 +22,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Instant, JsonObject, digest_bytes
 from undersigned.errors import VerificationError
 from undersigned.proof import verify_proof
-from undersigned.runtime import keys_of, write_whole
+from undersigned.runtime import key_lookup, write_whole
 
 from .diagram import drawn, mermaid
 from .run import Result, chosen
@@ -195,7 +195,7 @@ def verify_report(report: Mapping[str, Any], signer: DidDocument, *, now: Instan
     """
     if report.get("format") not in (FORMAT, MATRIX_FORMAT):
         raise VerificationError("schema_violation", f"expected a report of format {FORMAT} or {MATRIX_FORMAT}")
-    return verify_proof(report, key=keys_of(signer, now=now), purpose="assertionMethod")
+    return verify_proof(report, key=key_lookup(signer, now=now), purpose="assertionMethod")
 
 
 def write_reports(folder: Path, report: JsonObject, results: tuple[Result, ...], said: bytes) -> None:

@@ -106,8 +106,8 @@ from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, w
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
-from undersigned.runtime.negotiation.order import ARTIFACT_READ, Order, bytes_limits
-from undersigned.runtime.negotiation.papers import keys_of
+from undersigned.runtime.negotiation.order import Order, bytes_limits
+from undersigned.runtime.negotiation.papers import key_lookup
 from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
 from undersigned.runtime.negotiation.waiting import WaitingTerms, no_longer_waiting, waiting_terms
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
@@ -115,7 +115,6 @@ from undersigned.runtime.unread import Unread
 
 __all__ = [
     "ABSENT",
-    "ARTIFACT_READ",
     "CONFIGURATION",
     "CONTROL_TOKEN",
     "GATE_TOKEN",
@@ -238,7 +237,7 @@ __all__ = [
     "judge_artifact",
     "judge_pack",
     "keep_evidence",
-    "keys_of",
+    "key_lookup",
     "leave_order",
     "left_out",
     "load_anchors",

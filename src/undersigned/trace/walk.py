@@ -199,8 +199,7 @@ class _Walk:
     def _contract(self, held: ProvedEngagement) -> TraceStep:
         document, parties = held.document, held.parties
         terms = document.terms
-        price = f"{terms.price.amount} {terms.price.currency}"
-        text = f"{terms.task.kind} for {document.hirer} by {document.provider}, {price}"
+        text = f"{terms.task.kind} for {document.hirer} by {document.provider}, {terms.price}"
         at = next((said.at for said in held.said if said.message.type == "Seal"), None)
         step = TraceStep(
             kind="contract",

@@ -64,7 +64,7 @@ def cedar_request(
     if terms is not None:
         context["terms"] = _terms(terms)
         action = "sign"
-        summary = f"{terms.task.kind} for {terms.price.amount} {terms.price.currency} until {terms.deadlines.until}"
+        summary = f"{terms.task.kind} for {terms.price} until {terms.deadlines.until}"
     shown = _shown(holder, counting)
     party: dict[str, Any] = {
         "uid": _party(holder),

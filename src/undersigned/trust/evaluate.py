@@ -133,7 +133,7 @@ def evaluate(
 
 def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
     weighed: list[Weighed] = []
-    price = f"{terms.price.amount} {terms.price.currency}"
+    price = str(terms.price)
     if policy.currency is not None and terms.price.currency != policy.currency:
         # Another currency cannot be compared, so no limit on the price can be checked.
         weighed.append(no("currency", price, policy.currency, member="/price/currency"))
@@ -182,7 +182,7 @@ def _fee(terms: Terms, policy: Policy) -> list[Weighed]:
     if fee is None:
         return []
     most = policy.max_price if policy.max_fee is None else policy.max_fee
-    text = f"{fee.amount} {fee.currency} for an end without cause"
+    text = f"{fee} for an end without cause"
     weighed: list[Weighed] = []
     if most is not None and compare_amounts(fee.amount, most) > 0:
         weighed.append(no("max_fee", text, f"at most {most}", member="/termination/fee"))
@@ -209,7 +209,7 @@ def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
     Whether we believe the organisation does not matter here: its limits only narrow, and the holder chose to show them.
     """
     weighed: list[Weighed] = []
-    price, fee = f"{terms.price.amount} {terms.price.currency}", terms.termination.fee
+    price, fee = str(terms.price), terms.termination.fee
     for credential in presented.credentials:
         if MEMBERSHIP not in credential.types or not any("limits" in subject for subject in credential.subjects):
             continue
@@ -228,7 +228,7 @@ def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
         elif limits.amount is not None and compare_amounts(terms.price.amount, limits.amount) > 0:
             weighed.append(no("limits", price, f"at most {limits.amount}, {whose}", member="/price/amount"))
         elif fee is not None and limits.amount is not None and compare_amounts(fee.amount, limits.amount) > 0:
-            owed = f"{fee.amount} {fee.currency} for an end without cause"
+            owed = f"{fee} for an end without cause"
             weighed.append(no("limits", owed, f"at most {limits.amount}, {whose}", member="/termination/fee"))
         if limits.actions is not None:
             granted = {grant.action for grant in terms.scope.grants} - set(limits.actions)

@@ -22,7 +22,7 @@ from runtimes import Node, World, facts, folded, last, lingers, messages, moves
 from undersigned.attestation import bills
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
-from undersigned.contract import Milestone, Price, Settlement, Terms
+from undersigned.contract import ARTIFACT_READ, Milestone, Price, Settlement, Terms
 from undersigned.encoding import base64_decode, decode_json, digest_bytes, parse_duration, shift
 from undersigned.errors import ConfigurationError, FormatError, LedgerError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
@@ -34,7 +34,6 @@ from undersigned.runtime.execution.counted import used_so_far
 from undersigned.runtime.execution.reviewers import Reviewed
 from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.log.logbook import logged
-from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Grant, Scope
 from undersigned.testing import HandClock, Party, release
 from unit.runtime.stories import away_twice

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from runtimes import REPORT, World, last
 from support import refuses
-from undersigned.contract import Criterion, Deliverable
+from undersigned.contract import ARTIFACT_READ, Criterion, Deliverable
 from undersigned.contract.subcontract import MAX_DEPTH
 from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.messages import Inquiry, Withdraw
 from undersigned.proof import CRYPTOSUITES
-from undersigned.runtime import ARTIFACT_READ, Order, hire_order, parse_price
+from undersigned.runtime import Order, hire_order, parse_price
 from undersigned.runtime.agent import ordering
 from undersigned.scope import Grant, Limit, Prohibition, Scope, read_scope
 from undersigned.testing import NOON

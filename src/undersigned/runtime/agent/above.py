@@ -31,7 +31,7 @@ from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.execution.shares import Shares
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
-from undersigned.runtime.negotiation.papers import keys_of
+from undersigned.runtime.negotiation.papers import key_lookup
 from undersigned.scope import Action, permits, read_scope
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ContractsAbove:
         try:
             for one in parents:
                 check_sealing(one.acceptance, one.seal)
-            verify_parents(parents, keys=keys_of(*documents.values(), now=agent.clock.now()))
+            verify_parents(parents, keys=key_lookup(*documents.values(), now=agent.clock.now()))
         except UndersignedError as error:
             error.path = "/parents"  # it says where in one of them, and the peer is told where in its offer
             raise

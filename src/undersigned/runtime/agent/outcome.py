@@ -129,21 +129,21 @@ async def hire_result(
         if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
             price = owed_price(conversation, engagement)
             text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
-            raise PolicyError("decision_failed", f"{text}; owed by it: {price.amount} {price.currency}")
+            raise PolicyError("decision_failed", f"{text}; owed by it: {price}")
         if cancelled:
             raise PolicyError("policy_denied", f"{cancelled}; the contract ended without a review: {ends}")
         price, early = owed_price(conversation, engagement), ""
         if EARLY in conversation.facts:
             early = "; what ended it came before its time by our record, and our books object: see 'contract show'"
         differ = "".join(f"; the books differ in {one.explain()}" for one in books_differ(conversation.facts))
-        text = f"the contract ended without a review: {ends}; owed by it: {price.amount} {price.currency}"
+        text = f"the contract ended without a review: {ends}; owed by it: {price}"
         raise PolicyError("upstream_failed", text + early + differ)
     review = conversation.last("Review", Review, "hirer")
     delivery = conversation.last("Delivery", Delivery, "provider")
     if cancelled and delivery.outcome != "complete":
         price = owed_price(conversation, engagement)
         kept = "; what was handed over is in 'contract show'" if delivery.artifacts else ""
-        text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price.amount} {price.currency}{kept}"
+        text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price}{kept}"
         raise PolicyError("policy_denied", text)
     if delivery.outcome != "complete":
         told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
@@ -164,14 +164,14 @@ async def hire_result(
         later = ""
         if engagement.state == "closing" and disputable(conversation):
             later = f"; its provider may put that before the arbiter until {owed(engagement).by}: keep a peer running"
-        owed_all_the_same = f"; owed {price.amount} {price.currency}" if price.amount != "0" else ""
+        owed_all_the_same = f"; owed {price}" if price.amount != "0" else ""
         raise VerificationError(code, f"the delivery was rejected: {found}{owed_all_the_same}{later}")
     return HireResult(
         engagement=engagement.id,
         provider=engagement.peer,
         contract=contract.digest,
         artifacts=await Contents.of(peer.artifacts, {a.name: a.digest for a in delivery.artifacts}),
-        price=f"{price.amount} {price.currency}",
+        price=str(price),
         criteria=criteria,
         books=books_differ(conversation.facts),
         unclosed=unclosed,
@@ -258,12 +258,12 @@ def not_hired(
             asked = f"; by {no_room_in(full)}" if full is not None else ""
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
-                asked += f"; its last offer was {price.amount} {price.currency}"
+                asked += f"; its last offer was {price}"
                 most = read_order(conversation.facts["order"]).ceiling if "order" in conversation.facts else price
                 if withdraw.reason == "declined" and most != price:
-                    asked += f", and {most.amount} {most.currency} is the most that was to be paid"
+                    asked += f", and {most} is the most that was to be paid"
             if role == "provider" and (price := _asked_more(conversation, withdraw.reason)) is not None:
-                asked += f"; it asks for {price.amount} {price.currency}"
+                asked += f"; it asks for {price}"
             ours = role == "hirer" and withdraw.reason == "policy_denied"
             if ours and decision is not None and decision.outcome == "deny":
                 asked += f"; {decision.refusal}"

@@ -33,7 +33,7 @@ from undersigned.runtime.engagement.turn import load_engagement
 from undersigned.runtime.files import write_whole
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.log.forks import DocumentsOf, by_one, check_fork, fork_document, fork_in
-from undersigned.runtime.negotiation.papers import keys_of
+from undersigned.runtime.negotiation.papers import key_lookup
 
 __all__ = ["equivocation_proof", "keep_evidence", "proved"]
 
@@ -206,7 +206,7 @@ async def _check_breach(evidence: bytes, accused: Did, known: _Known, own: Did, 
                 known.recorded, now = (summary.engagement,), row.at
     by_one(
         await known.documents_of(arbiter),
-        lambda of: verify_ruling(document, arbiter=arbiter, keys=keys_of(of, now=now)),
+        lambda of: verify_ruling(document, arbiter=arbiter, keys=key_lookup(of, now=now)),
     )
     parties = {summary.role: own, "provider" if summary.role == "hirer" else "hirer": summary.peer}
     wrong = {"for_hirer": "provider", "for_provider": "hirer"}.get(ruling.outcome)

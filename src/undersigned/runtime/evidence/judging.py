@@ -9,8 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, HIRE-ATT-06; protocol-spec
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -116,7 +115,7 @@ async def rule_on_pack(
     _, method, key = _named(home, arbiters_at(case, _end(case)), "arbiter", now)
     price = terms_at(case, _end(case)).price
     if not beyond and (owed.currency != price.currency or compare_amounts(owed.amount, price.amount) > 0):
-        text = f"expected at most the price, {price.amount} {price.currency}; came {owed.amount} {owed.currency}"
+        text = f"expected at most the price, {price}; came {owed}"
         raise PolicyError("policy_denied", f"{text}, which is signed only as beyond it")
     said: JsonObject = {
         "contract": sealed_of(case).digest,
@@ -153,18 +152,13 @@ async def rule_on_pack(
     return ruling
 
 
-@contextmanager
-def _alone(home: Home) -> Generator[None]:
+def _alone(home: Home) -> Lock:
     """Around looking for what was signed before, and signing: two at a time would find nothing, and sign both.
 
     Raises:
         LedgerUnavailable: `store_unavailable`: somebody else does; `store_full`.
     """
-    lock = Lock(home.verdicts / "signing.lock", "signs verdicts and rulings of this state folder")
-    try:
-        yield
-    finally:
-        lock.release()
+    return Lock(home.verdicts / "signing.lock", "signs verdicts and rulings of this state folder")
 
 
 def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:

@@ -292,7 +292,7 @@ def in_its_time(full: str) -> str:
 
 def no_budget(price: Price, full: str) -> PolicyError:
     """That a budget does not carry a change."""
-    text = f"a change to {price.amount} {price.currency}, by our own budget: {in_its_time(full)}"
+    text = f"a change to {price}, by our own budget: {in_its_time(full)}"
     return PolicyError("policy_denied", text)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undersigned.attestation import ActionTaken
-from undersigned.contract import ContractDocument
+from undersigned.contract import ARTIFACT_READ, ContractDocument
 from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
 from undersigned.errors import FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
@@ -29,7 +29,6 @@ from undersigned.runtime.artifacts.transfers import transfer
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.fetching.fetcher import FetchAnswer
 from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
-from undersigned.runtime.negotiation.order import ARTIFACT_READ
 from undersigned.scope import Action, Scope
 
 from .acting import APPROVAL_SECONDS, Acting, Admission, checked_action, of_kind

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from undersigned.contract import ARTIFACT_READ
 from undersigned.encoding import Digest
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.messages import Input
 from undersigned.runtime.artifacts.incoming import Incoming
 from undersigned.runtime.artifacts.transfers import Tell, transfer
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.negotiation.order import ARTIFACT_READ, bytes_limits
+from undersigned.runtime.negotiation.order import bytes_limits
 from undersigned.scope import Action
 
 from .acting import LONGEST_WAIT_SECONDS, RETRY_SECONDS, Admission

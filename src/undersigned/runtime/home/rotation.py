@@ -48,11 +48,8 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     if is_derived(did):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
     home.key("agent")  # or nothing is written
-    lock = _rotating(home)
-    try:
+    with _rotating(home):
         return _rotated(home, did, clock or SystemClock())
-    finally:
-        lock.release()
 
 
 def rotate_organisation_key(
@@ -80,17 +77,10 @@ def rotate_organisation_key(
     if is_derived(document.id):
         raise ConfigurationError("bad_configuration", f"{document.id} is its key: it cannot rotate")
     home.key("organisation")
-    running = Lock(home.ledger.with_name(f"{home.ledger.name}.lock"))
-    try:
-        lock = _rotating(home)
-        try:
-            now = (clock or SystemClock()).now()
-            method = _rotated_office(home, now)
-            return method, _dropped(home, now) if drop else {}
-        finally:
-            lock.release()
-    finally:
-        running.release()
+    with Lock(home.ledger.with_name(f"{home.ledger.name}.lock")), _rotating(home):
+        now = (clock or SystemClock()).now()
+        method = _rotated_office(home, now)
+        return method, _dropped(home, now) if drop else {}
 
 
 def _rotating(home: Home) -> Lock:

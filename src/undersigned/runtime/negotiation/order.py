@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from undersigned.attestation import ProvenancePredicate, WorkPredicate
 from undersigned.contract import (
-    INPUT_READ,
+    ARTIFACT_READ,
     MAX_REWORKS,
     Criterion,
     DataHandling,
@@ -32,7 +32,6 @@ from undersigned.scope import Grant, Limit, Scope, WireScope, inside, parse_patt
 from .known_tasks import SBOM_FORMATS
 
 __all__ = [
-    "ARTIFACT_READ",
     "Order",
     "OrderInput",
     "Timing",
@@ -41,9 +40,6 @@ __all__ = [
     "order_scope",
     "read_order",
 ]
-
-ARTIFACT_READ = INPUT_READ
-"""The action of fetching an artifact from a party's artifact route."""
 
 
 class OrderInput(msgspec.Struct, frozen=True, kw_only=True):

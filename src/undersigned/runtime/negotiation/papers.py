@@ -63,7 +63,7 @@ from undersigned.messages import (
     Settled,
     Usage,
 )
-from undersigned.proof import make_proof, prepare, signs_json
+from undersigned.proof import KeyLookup, make_proof, prepare, signs_json
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.engagement.outgoing import agreed_suite
@@ -76,11 +76,11 @@ from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
 from undersigned.transport import Identity
 
-__all__ = ["Papers", "keys_of"]
+__all__ = ["Papers", "key_lookup"]
 
 
-def keys_of(*documents: DidDocument, now: Instant) -> Any:
-    """A look-up of keys in these DID documents, as they are `now`, for `undersigned.proof`."""
+def key_lookup(*documents: DidDocument, now: Instant) -> KeyLookup:
+    """Finds keys in these DID documents, as they are `now`."""
     known = {document.id: document for document in documents}
 
     def lookup(method: DidUrl, purpose: str) -> PublicKey:
@@ -296,7 +296,7 @@ class Papers:
             {"@context": document.context, "proof": proof}
             if isinstance(proof, dict) and signs_json(str(proof.get("cryptosuite")))
             else from_struct(document),
-            keys=keys_of(peer, now=now),
+            keys=key_lookup(peer, now=now),
             now=now,
             suites=(agreed_suite(self._identity, engagement.talks),),
             jcs=canonical_document(document),
@@ -323,7 +323,7 @@ class Papers:
         document, now = countersigned(offered, proof), self._clock.now()
         verify_countersigned(
             document,
-            keys=keys_of(self._own, peer, now=now),
+            keys=key_lookup(self._own, peer, now=now),
             now=now,
             suites=(agreed_suite(self._identity, engagement.talks),),
             jcs=canonical_document(read),
@@ -338,7 +338,7 @@ class Papers:
         Raises:
             VerificationError, FormatError: It is not.
         """
-        return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document, now=self._clock.now()))
+        return verify_ruling(ruling, arbiter=arbiter, keys=key_lookup(document, now=self._clock.now()))
 
     @staticmethod
     def check_place(seal: Seal, leaf: bytes) -> bytes:
