@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from contracts import DEADLINES, document, terms
+from contracts import document, terms
 from undersigned.encoding import digest_bytes
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Gate
@@ -75,7 +75,7 @@ async def booked(folder: Path) -> dict[str, float]:
     async def caller(number: int) -> None:
         action = Action("repo:read", f"https://git.acme.example/{number}", {"EUR": "0.01"})
         while (begun := time.perf_counter()) < over:
-            await gate.admit(CONTRACT, contract, "working", action, until=DEADLINES.until)
+            await gate.admit(CONTRACT, contract, "working", action)
             taken.append(time.perf_counter() - begun)
 
     begun = time.perf_counter()

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from contracts import DEADLINES, document, terms
+from contracts import document, terms
 from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerUnavailable, ScopeError
 from undersigned.ledger import open_books
@@ -47,7 +47,7 @@ async def work(url: str, seed: int, leave: int, answers: int) -> None:
     async def ask() -> bool:
         action = Action("data:read", "https://acme.example/x", {"EUR": f"0.{chance.randint(1, 4)}"})
         try:
-            permit = await gate.admit(CONTRACT, contract, "working", action, until=DEADLINES.until)
+            permit = await gate.admit(CONTRACT, contract, "working", action)
         except ScopeError:
             return False
         except LedgerUnavailable:

@@ -57,7 +57,7 @@ async def gate(ledger: Ledger, clock: HandClock) -> Gate:
 
 async def test_a_working_contract_permits_what_its_scope_lists(gate: Gate) -> None:
     """HIRE-GAT-01: so the refusals below are for the reason they name."""
-    permit = await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+    permit = await gate.admit(CONTRACT, document(), "working", READ)
     assert permit.decision.clause == "read-artifact"
 
 
@@ -65,7 +65,7 @@ async def test_a_name_that_something_else_is_booked_under_books_nothing(ledger: 
     """HIRE-GTS-03: nor for a contract that was sealed while this gate ran, of which only nonces are looked at."""
     gate = Gate(ledger, clock)
     more = Action(READ.name, READ.target, {"bytes": "200"})
-    once: Any = {"until": DEADLINES.until, "name": "urn:x:once", "sealed_at": "2026-11-25T12:30:01Z"}
+    once: Any = {"name": "urn:x:once", "sealed_at": "2026-11-25T12:30:01Z"}
     await gate.admit(CONTRACT, document(), "working", READ, **once)
     used = await ledger.usage(CONTRACT)
     with pytest.raises(ProofError) as refused:
@@ -78,7 +78,7 @@ async def test_a_name_that_something_else_is_booked_under_books_nothing(ledger: 
 async def test_there_is_authority_in_working_only(gate: Gate, state: str) -> None:
     """HIRE-LIF-02, HIRE-GAT-01: both gates ask their own side's state, which is what it has sent or received."""
     with pytest.raises(ScopeError) as refused:
-        await gate.admit(CONTRACT, document(), state, READ, until=DEADLINES.until)
+        await gate.admit(CONTRACT, document(), state, READ)
     assert refused.value.code == "contract_expired"
     assert state in refused.value.message
 
@@ -86,11 +86,11 @@ async def test_there_is_authority_in_working_only(gate: Gate, state: str) -> Non
 async def test_authority_ends_with_the_contract_and_stays_ended(gate: Gate, clock: HandClock) -> None:
     """HIRE-GAT-01, HIRE-GAT-03: inclusive at `until`; a clock that is set back brings nothing back to life."""
     clock.set(DEADLINES.until)
-    await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+    await gate.admit(CONTRACT, document(), "working", READ)
     for moment in (shift(DEADLINES.until, 1), shift(DEADLINES.until, -7200)):
         clock.set(moment)
         with refuses(ScopeError, "contract_expired"):
-            await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+            await gate.admit(CONTRACT, document(), "working", READ)
 
 
 async def test_authority_does_not_begin_before_the_contract_says(gate: Gate, clock: HandClock) -> None:
@@ -103,9 +103,9 @@ async def test_authority_does_not_begin_before_the_contract_says(gate: Gate, clo
     bound = document(terms=terms(deadlines=deadlines))
     clock.set(shift(begins, -1))
     with refuses(ScopeError, "contract_expired"):
-        await gate.admit(CONTRACT, bound, "working", READ, until=DEADLINES.until)
+        await gate.admit(CONTRACT, bound, "working", READ)
     clock.set(begins)
-    await gate.admit(CONTRACT, bound, "working", READ, until=DEADLINES.until)
+    await gate.admit(CONTRACT, bound, "working", READ)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_authority_does_not_begin_before_the_contract_says(gate: Gate, clo
 async def test_what_is_outside_is_refused_with_its_clause(gate: Gate, action: Action) -> None:
     """HIRE-SCO-06, HIRE-SCO-07, HIRE-SCO-09."""
     with pytest.raises(ScopeError) as refused:
-        await gate.admit(CONTRACT, document(), "working", action, until=DEADLINES.until)
+        await gate.admit(CONTRACT, document(), "working", action)
     assert refused.value.code == "scope_exceeded"
     assert refused.value.detail["clause"] in ("read-artifact", "scope")
     assert refused.value.detail["would_pass"]
@@ -137,7 +137,7 @@ async def test_many_at_once_get_no_more_than_the_limit(gate: Gate) -> None:
 
     async def ask() -> str:
         try:
-            await gate.admit(CONTRACT, contract, "working", READ, until=DEADLINES.until)
+            await gate.admit(CONTRACT, contract, "working", READ)
         except ScopeError as error:
             return error.code
         return "yes"
@@ -149,11 +149,11 @@ async def test_many_at_once_get_no_more_than_the_limit(gate: Gate) -> None:
 async def test_a_yes_says_what_is_left_after_it(gate: Gate) -> None:
     """HIRE-SCO-07: by the store's own count, also after what others booked meanwhile."""
     for left in ("9", "8", "7"):
-        permit = await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+        permit = await gate.admit(CONTRACT, document(), "working", READ)
         assert permit.decision.remaining["count"] == left
     greedy = Action(READ.name, READ.target, {"bytes": "999701"})
     with pytest.raises(ScopeError) as refused:
-        await gate.admit(CONTRACT, document(), "working", greedy, until=DEADLINES.until)
+        await gate.admit(CONTRACT, document(), "working", greedy)
     assert refused.value.detail["remaining"] == {"bytes": "999700", "count": "7"}
     assert refused.value.detail["would_pass"] == "bytes up to 999700"
 
@@ -167,7 +167,7 @@ ASKING = document(
 async def test_without_a_persons_yes_nothing_is_booked(gate: Gate, ledger: Ledger) -> None:
     """HIRE-SCO-12: the third answer, with the clause that asks."""
     with pytest.raises(ScopeError) as asked:
-        await gate.admit(CONTRACT, ASKING, "working", PAY, until=DEADLINES.until)
+        await gate.admit(CONTRACT, ASKING, "working", PAY)
     assert (asked.value.code, asked.value.detail["clause"]) == ("approval_required", "pay")
     assert await ledger.usage(CONTRACT) == {}
 
@@ -180,7 +180,7 @@ async def test_an_approval_is_used_so_often_and_no_more(gate: Gate) -> None:
 
     async def ask(state: str = "working") -> str:
         try:
-            await gate.admit(CONTRACT, ASKING, state, PAY, until=DEADLINES.until, approved=(yes,))
+            await gate.admit(CONTRACT, ASKING, state, PAY, approved=(yes,))
         except ScopeError as error:
             return error.code
         return "yes"
@@ -209,7 +209,7 @@ class Kept:
 
 async def refuse(gate: Gate, action: Action = READ, state: str = "working") -> str:
     with pytest.raises(ScopeError) as refused:
-        await gate.admit(CONTRACT, document(), state, action, until=DEADLINES.until)
+        await gate.admit(CONTRACT, document(), state, action)
     return refused.value.code
 
 
@@ -226,7 +226,7 @@ async def test_every_answer_but_yes_is_recorded(ledger: Ledger, clock: HandClock
             raise error
 
     gate = Gate(ledger, clock, require, record=kept.record)
-    await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+    await gate.admit(CONTRACT, document(), "working", READ)
     assert kept.refusals == []
     await refuse(gate, OUTSIDE)
     await refuse(gate, state="suspended")
@@ -247,9 +247,7 @@ async def test_an_integer_is_an_amount_and_a_float_is_refused_and_recorded(ledge
     kept = Kept()
     gate = Gate(ledger, clock, record=kept.record)
     counted: Any = {"bytes": 1}
-    permit = await gate.admit(
-        CONTRACT, document(), "working", Action(READ.name, READ.target, counted), until=DEADLINES.until
-    )
+    permit = await gate.admit(CONTRACT, document(), "working", Action(READ.name, READ.target, counted))
     assert [charge.amount for charge in permit.decision.charges if charge.counter == "bytes"] == ["1"]
     for amount in (0.5, True, None, [1]):
         wrong: Any = {"bytes": amount}
@@ -357,7 +355,7 @@ OPEN = document(
 async def seen(gate: Gate, target: str, headers: Mapping[str, str] | None = None, **facts: str) -> bool:
     action = Action("data:read", target, facts=facts)
     try:
-        await gate.admit(CONTRACT, OPEN, "working", action, until=DEADLINES.until, headers=headers)
+        await gate.admit(CONTRACT, OPEN, "working", action, headers=headers)
     except ScopeError as error:
         return error.detail["would_pass"] != "data class internal or public"
     return True

@@ -26,7 +26,7 @@ OUTSIDE = {
 
 
 async def admit(gate: Gate, action: Action = READ, state: str = "working") -> Permit:
-    return await gate.admit(CONTRACT, document(), state, action, until=DEADLINES.until)
+    return await gate.admit(CONTRACT, document(), state, action)
 
 
 @pytest.fixture

@@ -358,7 +358,6 @@ async def asked(world: World, conversation: Any) -> str:
             document,
             conversation.engagement.state,
             Action(name="artifact:read", target=order.inputs[0].uri),
-            until=document.terms.deadlines.until,
         )
     except ScopeError as error:
         return error.code

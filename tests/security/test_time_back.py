@@ -66,9 +66,7 @@ async def test_sc_59_the_fold_and_the_gate_of_a_provider(tmp_path: Path) -> None
             target = pair.works.job.input("report").uri or ""  # type: ignore[union-attr]
             # Whatever state it is asked for in.
             with refuses(ScopeError, "contract_expired"):
-                await again.gate.admit(
-                    contract.digest, document, "working", Action(name=ARTIFACT_READ, target=target), until=ends
-                )
+                await again.gate.admit(contract.digest, document, "working", Action(name=ARTIFACT_READ, target=target))
 
 
 async def test_sc_59_the_gate_server_of_a_hirer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,7 +355,6 @@ class Agent(Offering):
             document,
             engagement.state,
             action,
-            until=document.terms.deadlines.until,
             approved=contract.approvals(),
             headers=headers,
             name=urn_of(contract.digest, *request) if request is not None else None,

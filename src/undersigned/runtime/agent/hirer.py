@@ -21,7 +21,6 @@ from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say, fact, withdrawal
 from undersigned.runtime.execution.closing import close_books
-from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
@@ -149,7 +148,7 @@ class HirerSide:
                 agent.spawn(agent.reviews.review(conversation, delivery), f"review {conversation.id[-8:]}")
                 return None
             case "closing":
-                return await close_books(agent, conversation, engagement, owed, owed_price(conversation, engagement))
+                return await close_books(agent, conversation, engagement, owed)
             case _:
                 return None
 

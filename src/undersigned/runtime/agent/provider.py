@@ -22,7 +22,6 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.execution.closing import close_books
 from undersigned.runtime.execution.services import Service
-from undersigned.runtime.execution.settlement import owed_price
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.decided import declined, recorded
@@ -73,11 +72,9 @@ class ProviderSide:
             case "cancelling":
                 return await agent.worker.stopped(conversation, engagement)
             case "delivered" if owed.reason == "silence":
-                price = owed_price(conversation, engagement, owed.reason)  # this `Closing` is what ends it
-                return await close_books(agent, conversation, engagement, owed, price)
+                return await close_books(agent, conversation, engagement, owed)
             case "closing":
-                price = owed_price(conversation, engagement)
-                return await close_books(agent, conversation, engagement, owed, price)
+                return await close_books(agent, conversation, engagement, owed)
             case _:
                 return None
 

@@ -231,9 +231,8 @@ class Shell:
         contract = conversation.engagement.contract
         if contract is not None:
             agent.gate.forget(contract.digest)
-        for part in (agent.whereabouts, agent.meeting, agent.renewals, agent.status_watch):
-            part.forget(id)
-        for part in (agent.worker, agent.changes.answers, agent.reviews, agent.subcontracts.shares):
+        holding = (agent.meeting, agent.worker, agent.changes.answers, agent.reviews, agent.subcontracts.shares)
+        for part in (*holding, agent.whereabouts, agent.renewals, agent.status_watch):
             part.forget(id)
         if not agent.conversations.of(conversation.engagement.peer):
             agent.links.forget(conversation.engagement.peer)

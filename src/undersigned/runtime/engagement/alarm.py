@@ -38,11 +38,6 @@ class Alarm:
         """When the first attempt failed of those that were made since all went well."""
         self._postponed = NOTHING
 
-    @property
-    def is_set(self) -> bool:
-        """Whether it is yet to ring."""
-        return self._timer is not None
-
     def rings_by(self, due: Instant | None) -> bool:
         """Whether it rings, and not too late for what is `due` nor for what was put off."""
         again = self.again_at

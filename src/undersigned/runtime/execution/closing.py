@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price, plain
+from undersigned.contract import plain
 from undersigned.encoding import parse_duration, shift
 from undersigned.messages import Handled, Profile, Served, Start
 from undersigned.protocol import Engagement, Owe
@@ -19,7 +19,7 @@ from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import Say
 
 from .objections import objects
-from .settlement import MAX_NOTE, Paid
+from .settlement import MAX_NOTE, Paid, owed_price
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["advertised", "close_books"]
 
 
-async def close_books(
-    agent: Agent, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
-) -> Say | None:
+async def close_books(agent: Agent, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
     """The `Closing` of this side; None while it waits for a word about the payment, or for who may decide otherwise."""
     contract = contract_of(engagement)
     if conversation.distrusted:
         return None  # another one would be refused as well, and so on
+    # After a delivery without a review this `Closing` is itself what ends it.
+    paid = owed_price(conversation, engagement, owed.reason if engagement.state == "delivered" else None)
     objection = objects(conversation.facts, engagement)
     word = agent.settlements.word(conversation, engagement, owed, paid, asks=objection is None)
     if not isinstance(word, Paid):

@@ -141,7 +141,6 @@ class Gate:
         state: str,
         action: Action,
         *,
-        until: Instant,
         approved: Collection[Approved] = (),
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
@@ -163,7 +162,7 @@ class Gate:
         """
         now = await self._now()
         self._since = self._since or now
-        known = action
+        known, until = action, document.terms.deadlines.until
         try:
             if name is not None and sealed_at <= self._since and await self._is_open(contract, name, now):
                 raise _replayed()
