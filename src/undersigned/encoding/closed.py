@@ -32,7 +32,8 @@ def to_struct(value: object, of: type[T], path: str = "", *, text: bytes | None 
     JSON that the value is read from or was written to, alone or inside another, if the caller has it.
 
     Raises:
-        FormatError: `unknown_term`: a member that the struct does not define; `schema_violation`: anything else.
+        FormatError: `unknown_term`: a member that the struct does not define; `bad_unicode`: a lone surrogate, which no
+            JSON read here has; `schema_violation`: anything else.
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
@@ -40,6 +41,8 @@ def to_struct(value: object, of: type[T], path: str = "", *, text: bytes | None 
         raise FormatError("schema_violation", "expected a value or no member; came null", path=path + null)
     try:
         return convert(value, of)
+    except UnicodeEncodeError as exc:
+        raise FormatError("bad_unicode", "expected text without lone surrogates", path=path) from exc
     except ValidationError as exc:
         # The place is the last such part: what stands before it may quote the peer.
         what, found, place = str(exc).rpartition(" - at `")

@@ -13,7 +13,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct
 
@@ -59,6 +59,8 @@ from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import NoteVerifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
+
+T = TypeVar("T")
 
 MAX_DOCUMENTS: Final = 256
 """Of one DID in a pack; an engagement is stored with fewer."""
@@ -139,7 +141,7 @@ def verify_pack(
     `witnesses` each must have cosigned the pack's checkpoint; the packs below it may lack that.
 
     Raises:
-        FormatError: `schema_violation`: `now` is no instant, or `data` no bytes, which says nothing about the pack.
+        FormatError: `schema_violation`: an argument is of another kind, which says nothing about the pack.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
@@ -150,7 +152,24 @@ def verify_pack(
     if not isinstance(now, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FormatError("schema_violation", f"now: expected an instant as text, got {now!r:.80}")
     parse_instant(now)
-    return check_pack(bytes(data), now=now, known=known, witnesses=witnesses)[0]
+    return check_pack(
+        bytes(data),
+        now=now,
+        known=_each("known", known, DidDocument),
+        witnesses=_each("witnesses", witnesses, NoteVerifier),
+    )[0]
+
+
+def _each(name: str, given: Iterable[T], kind: type[T]) -> tuple[T, ...]:
+    """What a caller gave, once each of it is of that kind; nobody checks that in its code."""
+    try:
+        found = tuple(given)
+    except TypeError:
+        found = (given,)
+    for one in found:
+        if not isinstance(one, kind):
+            raise FormatError("schema_violation", f"{name}: expected each to be a {kind.__name__}, got {one!r:.80}")
+    return cast("tuple[T, ...]", found)
 
 
 def check_pack(

@@ -172,7 +172,7 @@ class Grant(_Rule, frozen=True):
                 if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
                     raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
                 conditions[name] = tuple(sorted(set(values)))
-        except TypeError as exc:
+        except (TypeError, IndexError) as exc:
             text = f"expected conditions as lists of plain values by their names, got {self.conditions!r:.80}"
             raise _wrong(f"grant {self.id}: {text}") from exc
         if type(self.approval) is not bool:

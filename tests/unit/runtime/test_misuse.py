@@ -191,6 +191,8 @@ async def test_arguments_of_another_shape(tmp_path: Path) -> None:
             ("decide_seconds", {"decide_seconds": "60"}),
             ("max_bytes", {"max_bytes": "1"}),
             ("continues", {"continues": 3}),
+            ("continues", {"continues": "\ud800"}),
+            ("sbom", {"sbom": ["SPDX 2.3"]}),
             ("deliverable", {"deliverable": 3}),
             ("at", {"at": 3}),
             ("at", {"at": "globex.example"}),
@@ -649,6 +651,7 @@ async def test_a_hire_is_cancelled_with_a_word_of_the_list(reason: Any, tmp_path
             await hire
 
 
+NOW = "2026-11-28T09:00:00Z"
 DESK = "http://127.0.0.1:9400"
 READ = {"id": "read", "action": "artifact:read", "target": "https://acme.example/report"}
 
@@ -681,8 +684,11 @@ READ = {"id": "read", "action": "artifact:read", "target": "https://acme.example
         (lambda: Grant(**READ, window="today"), "grant read: expected a Window, got 'today'"),
         (lambda: Grant(**READ, conditions=3), "grant read: expected conditions as lists .*got 3"),
         (lambda: Grant(**READ, conditions={"region": [3]}), "grant read: expected conditions as lists .*got {"),
-        (lambda: verify_pack("hire.zip", now="2026-11-28T09:00:00Z"), "expected the bytes of a pack, .*got 'hire.zip'"),
+        (lambda: verify_pack("hire.zip", now=NOW), "expected the bytes of a pack, .*got 'hire.zip'"),
+        (lambda: Grant(**READ, conditions=b"x"), "grant read: expected conditions as lists .*got b'x'"),
         (lambda: verify_pack(b"", now=3), "now: expected an instant as text, got 3"),
+        (lambda: verify_pack(b"", now=NOW, known=None), "known: expected each to be a DidDocument, got None"),
+        (lambda: verify_pack(b"", now=NOW, witnesses=["w+1+k"]), "witnesses: .* a NoteVerifier, got 'w"),
     ],
 )
 def test_a_value_of_another_kind(make: Any, expected: str) -> None:
@@ -702,8 +708,12 @@ def test_a_value_of_another_kind(make: Any, expected: str) -> None:
             for given in (3, "", "127.0.0.1:9400")
         ),
         *((lambda given=given: RemoteDesk(DESK, given), "token: expected text") for given in (3, "", "to\nken")),
-        *((lambda given=given: Peer.open_sync(given), "state folder: expected its path") for given in ("", "a\0b")),
+        *(
+            (lambda given=given: Peer.open_sync(given), "state folder: expected its path")
+            for given in ("", "a\0b", "\ud800")
+        ),
         (lambda: read_rules("rules.toml"), "rules: expected a table, .*got 'rules.toml'"),
+        (lambda: read_rules({"origin": DESK, "\ud800": 1}), "rules.*: expected text without lone surrogates"),
         (lambda: Scope.from_toml(None), "scope: expected a table, got None"),
         (lambda: Scope.from_toml("scope.toml"), "scope: expected a table, got 'scope.toml'"),
         (lambda: Policy.from_toml(None), "policy: expected a table, .*got None"),
@@ -750,6 +760,8 @@ def test_an_argument_of_another_kind(make: Any, expected: str) -> None:
         ({"policy": f"{ASKS}{PEOPLE}[listen]"}, r"expected a table \[policy\]"),
         ({"policy": PEOPLE}, r"expected a table \[policy\]"),
         ({"clock": 3}, r"clock: expected an object with now\(\), got 3"),
+        ({"kind": "RSA"}, "kind: expected Ed25519, P-256, P-384, got 'RSA'"),
+        ({"kind": []}, r"kind: expected Ed25519, P-256, P-384, got \[\]"),
     ],
 )
 def test_a_state_folder_that_cannot_be_made_leaves_nothing(
@@ -806,6 +818,10 @@ async def test_a_membership_is_issued_in_a_folder_that_is_named(tmp_path: Path) 
     assert await issue_membership(str(home.path)) == home.path / "credentials" / "membership.json"
     with refuses(ConfigurationError, "bad_configuration"):
         await issue_membership(3)  # type: ignore[arg-type]
+    wrong: list[dict[str, Any]] = [{"days": "30"}, {"days": 1.5}, {"days": True}, {"clock": 3}]
+    for options in wrong:
+        with refuses(ConfigurationError, "bad_configuration"):
+            await issue_membership(home, **options)
     with refuses(ConfigurationError, "not_found"):
         await issue_membership(tmp_path / "nobody")
 

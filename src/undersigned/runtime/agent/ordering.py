@@ -17,7 +17,7 @@ from undersigned.encoding import Did, Digest, compare_amounts, from_struct, to_s
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime.application import takes_one, why_not_async
 from undersigned.runtime.files import read_file, why
-from undersigned.runtime.home.parsing import checked_name, parse_price
+from undersigned.runtime.home.parsing import checked_name, checked_text, parse_price
 from undersigned.runtime.negotiation.continuing import named_withdrawal
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS, KnownTask
 from undersigned.runtime.negotiation.order import Order, OrderInput, Timing, order_scope
@@ -108,6 +108,7 @@ async def hire_order(
     _check_kind("scope", scope, Scope, "a Scope")
     _check_kind("settlement", settlement, Settlement, "a Settlement")
     _check_kind("continues", continues, str, "the digest of a withdrawal, or an engagement")
+    checked_text("continues", continues or "")
     _check_kind("at", at, str, "a URL")
     _check_kind("summary", summary, str, "text", optional=False)
     _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
@@ -336,7 +337,7 @@ def _check_third(third: Did, parties: tuple[Did, Did], name: str, mark: str) -> 
 
 def _check_format(sbom: str, what: str) -> None:
     """What is asked for is checked when it comes, so it can be."""
-    needs = SBOM_FORMATS.get(sbom)
+    needs = SBOM_FORMATS.get(sbom) if isinstance(sbom, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
     if needs is None:
         raise ConfigurationError("bad_configuration", f"{what}: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
     if find_spec(needs.library) is None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from undersigned.credentials import Claim, Membership, claim_credential
 from undersigned.encoding import JsonObject, canonicalize, from_struct, shift
+from undersigned.errors import ConfigurationError
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.files import write_whole
 from undersigned.runtime.names import fresh_urn
 
 from .home import Home
+from .parsing import check_plug
 
 __all__ = ["issue_claims", "issue_membership"]
 
@@ -48,8 +50,12 @@ async def issue_membership(home: Home | Path | str, *, days: int = 365, clock: C
     """Has the organisation of a state folder say, under signature, that it operates the agent; returns the file.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the folder has no organisation; or as `Home`.
+        ConfigurationError: `bad_configuration`, the folder has no organisation, or an argument is not usable; or as
+            `Home`.
     """
+    check_plug("clock", clock, "now")
+    if type(days) is not int:
+        raise ConfigurationError("bad_configuration", f"days: expected a whole number, got {days!r:.60}")
     home = home if isinstance(home, Home) else Home(home)
     part = home.configuration.organisation
     claim = Membership(id=home.configuration.did, member_of=part.did if part else "")

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, cast, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -237,6 +237,9 @@ def _require_usable(
         raise ConfigurationError(
             "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
         )
+    if kind not in get_args(KeyKind):
+        text = f"kind: expected {', '.join(get_args(KeyKind))}, got {kind!r:.60}"
+        raise ConfigurationError("bad_configuration", text)
     if authority is None and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
     if authority is None and history:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,11 @@ def checked_folder(path: Path | str) -> Path:
         ConfigurationError: `bad_configuration`, it is nothing that names a file, or '', which would be the folder that
             the program was started in.
     """
-    if not isinstance(path, str | Path) or str(path) == "" or "\0" in str(path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+    try:
+        named = os.fsencode(path)
+    except (TypeError, UnicodeEncodeError):
+        named = b""
+    if not isinstance(path, str | Path) or not named or b"\0" in named:  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise ConfigurationError("bad_configuration", f"the state folder: expected its path, got {path!r:.80}")
     return Path(path)
 
