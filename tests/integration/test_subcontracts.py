@@ -61,6 +61,9 @@ from undersigned.runtime import (
     load_engagement,
 )
 from undersigned.runtime.agent import subcontracts
+from undersigned.runtime.engagement import waking
+from undersigned.runtime.evidence import export
+from undersigned.runtime.execution import signs_of_life
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import Ran, run
@@ -125,6 +128,42 @@ async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
     assert f"Hired         {known.provider} for summary: review accepted, contract {known.contract}" in shown.out
     shown = await asyncio.to_thread(run, "contract", "show", known.contract or "", "--home", str(homes[2].path))
     assert f"Under         {result.contract}: {homes[1].configuration.did}" in shown.out
+
+
+async def test_hire_lim_05_those_below_leave_room_in_the_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LIM-05: 64 may be hired under one contract, and each may say for days that it goes on. In the pack of that
+    contract the oldest of it stays out, and it holds; the pack of the hire alone has all.
+    """
+    for module in (waking, signs_of_life):
+        monkeypatch.setattr(module, "progress_seconds", lambda _: 0.0)
+    monkeypatch.setattr(export, "MAX_MESSAGES_BELOW", 20)
+    homes = await homes_of(tmp_path, 3)
+
+    async def tells(job: Job) -> None:
+        for percent in range(1, 31):
+            await job.progress(percent=percent)
+        await summarise(job)
+
+    def percents(pack: bytes) -> list[int]:
+        read = [json.loads(raw) for path, raw in read_archive(pack).items() if path.startswith("transcript/")]
+        return sorted(one["percent"] for one in read if one["type"] == "Progress")
+
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), tells]) as (acme, globex, _):
+        await acme.hire(homes[1].configuration.did, **deep(1))
+        of = {one.role: one.engagement for one in await globex.ledger.summaries()}
+        alone, whole = [
+            await export_pack(globex.ledger, globex.artifacts, globex.identity.did, of[role])
+            for role in ("hirer", "provider")
+        ]
+        now = globex.clock.now()
+    (below,) = [raw for path, raw in read_archive(whole).items() if path.startswith("subcontracts/")]
+    said = percents(alone)
+    assert len(said) > 20
+    assert 0 < len(percents(below)) < 20
+    assert percents(below) == said[-len(percents(below)) :], "the newest"
+    for pack in (alone, whole):
+        report = verify_pack(pack, now=now)
+        assert report.ok, report.steps
 
 
 async def test_contracts_above_are_verified_by_fresh_did_documents(

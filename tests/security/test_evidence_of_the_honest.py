@@ -138,14 +138,13 @@ async def test_hire_lim_05_notices_without_end_are_not_kept(world: World, monkey
     assert report.ok, report.steps
 
 
-async def test_hire_lim_05_a_pack_has_room_for_the_moves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hire_lim_05_a_pack_has_room_for_the_moves(world: World) -> None:
     """HIRE-LIM-05: where there are more messages, our own receipts and signs of life stay out, and it holds."""
     hiring = await contracted(world, "working")
     await hiring.do(suspend(), resume(), cancel())
     await hiring.hear("Delivery")
     rows = [row for row in await world.globex.ledger.rows(hiring.id) if row.kind != "noted"]
-    monkeypatch.setattr(export, "MAX_MESSAGES", len(rows) - 1)
-    kept = export._fitting(rows, world.globex.identity.did)
+    kept = export._fitting(rows, world.globex.identity.did, len(rows) - 1)
     assert len(kept) == len(rows) - 1
     assert [row for row in kept if row.sequence] == [row for row in rows if row.sequence]
     report = await report_on(world, hiring)

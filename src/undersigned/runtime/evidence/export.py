@@ -34,6 +34,8 @@ __all__ = ["export_pack"]
 
 MAX_MESSAGES: Final = 7000
 """Of a pack, which has 10,000 members: with the moves that a contract may have there is room for what else is in it."""
+MAX_MESSAGES_BELOW: Final = 128
+"""The same of the pack of a hire under a contract, of which 64 may lie in the pack of that one."""
 
 
 def _unheard(_: Absent) -> None:
@@ -65,7 +67,7 @@ async def export_pack(
             pack within, that can be withheld.
     """
     withholding = Withholding(withhold)
-    pack = await _exported(ledger, Delivered(artifacts, absent), own, engagement, withholding, ours)
+    pack = await _exported(ledger, Delivered(artifacts, absent), own, engagement, withholding, ours, MAX_MESSAGES)
     withholding.check()
     return pack
 
@@ -77,6 +79,7 @@ async def _exported(
     engagement: EngagementId,
     withholding: Withholding,
     ours: Collection[DidDocument],
+    most: int,
 ) -> bytes:
     summary = await ledger.summary(engagement)
     if summary is None:
@@ -130,7 +133,7 @@ async def _exported(
         {digest_bytes(raw) for raw in shown("decision")},
     )
     return write_pack(
-        _fitting(rows, own),
+        _fitting(rows, own, most),
         engagement=engagement,
         role="hirer" if summary.role == "hirer" else "provider",
         own=own,
@@ -149,7 +152,7 @@ async def _exported(
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={
-            contract: await _exported(ledger, delivered, own, child.engagement, withholding, ours)
+            contract: await _exported(ledger, delivered, own, child.engagement, withholding, ours, MAX_MESSAGES_BELOW)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
@@ -173,12 +176,12 @@ async def _rested_on(
     return found
 
 
-def _fitting(rows: Sequence[Row], own: Did) -> list[Row]:
+def _fitting(rows: Sequence[Row], own: Did, most: int) -> list[Row]:
     """The messages that go into a pack: all, or without the oldest of what proves least, our own receipts and the signs
-    of life of either side, where there are more than a pack has room for beside the rest. Nothing follows from these.
+    of life of either side, where there are more than `most`. Nothing follows from these.
     """
     said = [row for row in rows if row.kind != "noted"]
-    spare = len(said) - MAX_MESSAGES
+    spare = len(said) - most
     found: list[Row] = []
     seen: Digest | None = None
     """What the other side had of ours by its last message."""
