@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from undersigned.encoding import from_struct
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
-from undersigned.trace import ProvedEngagement, TraceEvidence, history, history_steps, prov_document
+from undersigned.runtime import OwnEvidence, SystemClock, given_packs
+from undersigned.trace import TraceEvidence, history, history_steps, prov_document
 
 from .bar import bar
 from .did_documents import read_document_file
@@ -53,10 +53,7 @@ async def history_(
     given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
     local = opened is not None and opened.configuration.local
     checked_did(did, local or opened is None, opened.configuration.resolver if opened is not None else None)
-    held = [
-        ProvedEngagement(verified_pack(data, f"the pack {name}", now=now, known=known), f"the pack {name}")
-        for name, data in given.items()
-    ]
+    held = given_packs(given, now=now, known=known)
     decisions = {}
     if opened is not None:
         async with reading(opened) as ledger:

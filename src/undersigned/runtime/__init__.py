@@ -48,7 +48,7 @@ from undersigned.runtime.evidence.establishments import import_establishment
 from undersigned.runtime.evidence.export import export_pack
 from undersigned.runtime.evidence.judging import judge_pack, rule_on_pack
 from undersigned.runtime.evidence.reliance import open_engagements
-from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, verified_pack
+from undersigned.runtime.evidence.tracing import OwnEvidence, gather_evidence, given_packs
 from undersigned.runtime.evidence.verdict_book import VerdictBook
 from undersigned.runtime.evidence.verdicts import judge_artifact
 from undersigned.runtime.evidence.withholding import left_out
@@ -224,6 +224,7 @@ __all__ = [
     "export_pack",
     "gather_evidence",
     "generate_key",
+    "given_packs",
     "given_up",
     "guard",
     "handler_named",
@@ -279,7 +280,6 @@ __all__ = [
     "unread",
     "unresolved",
     "used_of",
-    "verified_pack",
     "verify_handed",
     "viewpoint",
     "waiting_terms",

@@ -14,7 +14,7 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import VerificationError
 from undersigned.evidence import tamper
 from undersigned.proof import MAX_SKEW_SECONDS
-from undersigned.runtime import verified_pack
+from undersigned.runtime.evidence.tracing import verified_pack
 from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
 from undersigned.trace import KINDS, ProvedEngagement, TraceEvidence, TraceStep, history, trace
 from undersigned.trust import Decision, Inputs, Policy

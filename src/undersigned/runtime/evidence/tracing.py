@@ -8,21 +8,21 @@ Source: protocol-spec/19-trace.md, section 19.1
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, Instant, JsonObject, decode_json
+from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, Summary
 from undersigned.runtime.home.home import Home
 from undersigned.trace import CheckedDecision, ProvedEngagement, TraceEvidence, held_in
 
-from .decisions import recorded_decisions, replay_decision
+from .decisions import kept_document, recorded_decisions, replay_decision
 from .delivered import ABSENT, Absent
 from .export import export_pack
 
-__all__ = ["OwnEvidence", "gather_evidence", "verified_pack"]
+__all__ = ["OwnEvidence", "by_did", "gather_evidence", "given_packs", "verified_pack"]
 
 OWN: Final = "our ledger"
 Told: TypeAlias = Callable[[int, int], None]
@@ -47,6 +47,27 @@ def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[Did
     return case
 
 
+def given_packs(
+    packs: Mapping[str, bytes], *, now: Instant, known: Iterable[DidDocument] = ()
+) -> list[ProvedEngagement]:
+    """What packs prove that somebody handed over, by their names.
+
+    Raises:
+        VerificationError: As `verified_pack`.
+    """
+    named = [(f"the pack {name}", data) for name, data in packs.items()]
+    return [ProvedEngagement(verified_pack(data, source, now=now, known=known), source) for source, data in named]
+
+
+def by_did(documents: Iterable[DidDocument]) -> dict[Did, tuple[DidDocument, ...]]:
+    """Each document once, by DID."""
+    found: dict[Did, tuple[DidDocument, ...]] = {}
+    for one in documents:
+        if one not in found.get(one.id, ()):
+            found[one.id] = (*found.get(one.id, ()), one)
+    return found
+
+
 class OwnEvidence:
     """The engagements of a ledger that have a contract, each made into evidence when it is asked for."""
 
@@ -61,7 +82,8 @@ class OwnEvidence:
         self.absent: dict[Digest, str] = {}
         """Why the bytes of what was delivered are in none of them."""
         self._ours = home.documents()
-        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in self._ours}
+        self.documents = list(self._ours)
+        """Each once: ours, and those on which its decisions rested."""
 
     async def about(self, artifacts: Collection[Digest], contracts: Collection[Digest], told: Told = untold) -> bool:
         """Adds the engagements that delivered one of these artifacts or made one of these contracts; whether any did.
@@ -139,13 +161,8 @@ class OwnEvidence:
 
     async def _document(self, digest: Digest) -> None:
         raw = await self._ledger.blob(digest)
-        value = cast("JsonObject", decode_json(raw, FOREIGN_LIMITS)) if raw is not None else {}
-        did = value.get("id")
-        if raw is not None and isinstance(did, str):
-            document = DidDocument(did, raw)
-            known = self.documents.get(did, ())
-            if document not in known:
-                self.documents[did] = (*known, document)
+        if raw is not None and (document := kept_document(raw)) not in self.documents:
+            self.documents.append(document)
 
 
 async def gather_evidence(
@@ -164,15 +181,11 @@ async def gather_evidence(
         LedgerError: `store_corrupt`.
     """
     documents = tuple(known)
-    given = [
-        ProvedEngagement(verified_pack(data, f"the pack {name}", now=now, known=documents), f"the pack {name}")
-        for name, data in packs.items()
-    ]
-    beside = {one.id: (*(other for other in documents if other.id == one.id),) for one in documents}
-    evidence = TraceEvidence.of(given, documents=beside)
+    given = given_packs(packs, now=now, known=documents)
+    evidence = TraceEvidence.of(given, documents=by_did(documents))
     artifacts, contracts = evidence.wanted()
     while own is not None and await own.about({artifact, *artifacts}, contracts, told):
-        merged = {did: (*beside.get(did, ()), *found) for did, found in own.documents.items()}
-        evidence = TraceEvidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged}, own.absent)
+        merged = by_did([*documents, *own.documents])
+        evidence = TraceEvidence.of([*own.held.values(), *given], own.decisions, merged, own.absent)
         artifacts, contracts = evidence.wanted()
     return evidence

@@ -42,9 +42,9 @@ from undersigned.trust import Anchors, Difference, Policy, differences
 
 from .decisions import kept_document, names
 from .last_known import Before
-from .tracing import verified_pack
+from .tracing import by_did, verified_pack
 
-__all__ = ["ReplayedVerdict", "VerdictBasis", "VerdictBook", "by_did", "evidence_of", "grouped", "held_alone"]
+__all__ = ["ReplayedVerdict", "VerdictBasis", "VerdictBook", "evidence_of", "grouped", "held_alone"]
 
 MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
 
@@ -279,15 +279,6 @@ def grouped(earlier: Iterable[Earlier]) -> dict[Did, tuple[Earlier, ...]]:
     found: dict[Did, tuple[Earlier, ...]] = {}
     for one in earlier:
         found[one.document.id] = (*found.get(one.document.id, ()), one)
-    return found
-
-
-def by_did(documents: Iterable[DidDocument]) -> dict[Did, tuple[DidDocument, ...]]:
-    """Each document once, by DID."""
-    found: dict[Did, tuple[DidDocument, ...]] = {}
-    for one in documents:
-        if one not in found.get(one.id, ()):
-            found[one.id] = (*found.get(one.id, ()), one)
     return found
 
 

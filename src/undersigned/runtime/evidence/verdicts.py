@@ -44,8 +44,8 @@ from undersigned.trust import Accused, Anchors, Graph, IssuerAuthority, Viewpoin
 from .decisions import kept_document
 from .last_known import before_in_ledger, before_in_packs, documents_in_ledger, newest
 from .reliance import readable_credentials
-from .tracing import OwnEvidence
-from .verdict_book import VerdictBasis, VerdictBook, by_did, evidence_of, grouped, held_alone
+from .tracing import OwnEvidence, by_did
+from .verdict_book import VerdictBasis, VerdictBook, evidence_of, grouped, held_alone
 
 __all__ = ["judge_artifact"]
 
@@ -78,7 +78,7 @@ async def judge_artifact(
     await own.about({artifact}, ())
     brought, book = list(known), VerdictBook(home)
     mine = [one for held in own.held.values() for found in held.case.known.values() for one in found]
-    mine += [one for found in own.documents.values() for one in found]
+    mine += own.documents
     asked = _spoken(packs.values(), now) - {one.id for one in brought}
     fetched, missing = await _fetched(asked, gatherer)
     documents = by_did([*brought, *mine, *fetched])
