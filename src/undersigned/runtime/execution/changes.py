@@ -40,6 +40,8 @@ from undersigned.runtime.negotiation.asked import (
     OFFERED,
     AskedChange,
     Change,
+    ChangeTo,
+    ReleaseTerms,
     drafted,
     tabled_change,
     waiting_change,
@@ -102,16 +104,16 @@ class Changes(Moves):
     ) -> None:
         """Offers to let each other go for `owed`. Raises as `amend`."""
         check_member("reason", reason, Note)
-        await self._propose(conversation, (owed, reason), seconds)
+        await self._propose(conversation, ReleaseTerms(owed, reason), seconds)
 
     async def approved(self, conversation: Conversation, asked: AskedChange) -> None:
         """Offers what people approved, while it is what they are asked about. Raises as `amend`."""
         change = asked.change
         _require_waiting(conversation, change)
-        what = asked.terms if change.owed is None else (change.owed, change.reason)
+        what = asked.terms if change.owed is None else ReleaseTerms(change.owed, change.reason)
         await self.noting(change.order)._propose(conversation, what, change.seconds)
 
-    async def _propose(self, conversation: Conversation, what: Terms | tuple[Price, str], seconds: int) -> None:
+    async def _propose(self, conversation: Conversation, what: ChangeTo, seconds: int) -> None:
         engagement = conversation.engagement
         of = conversation.offered(engagement)
         change = drafted(conversation, engagement, what, seconds, self._key)
@@ -141,7 +143,7 @@ class Changes(Moves):
         self,
         conversation: Conversation,
         of: ContractDocument,
-        what: Terms | tuple[Price, str],
+        what: ChangeTo,
         seconds: int,
         change: Change,
         *,
@@ -264,7 +266,11 @@ class Changes(Moves):
         if tabled is None or change is None:
             return ()
         document = conversation.tabled(engagement)
-        what = (document.settlement, document.reason) if isinstance(document, ReleaseDocument) else document.terms
+        what: ChangeTo = (
+            ReleaseTerms(document.settlement, document.reason)
+            if isinstance(document, ReleaseDocument)
+            else document.terms
+        )
         sealing = tabled.owner == engagement.role
         return await self._judge(conversation, engagement, what, change, weighed, sealing=sealing)
 
@@ -272,7 +278,7 @@ class Changes(Moves):
         self,
         conversation: Conversation,
         engagement: Engagement,
-        what: Terms | tuple[Price, str],
+        what: ChangeTo,
         change: Change,
         weighed: ExitStack | None,
         *,
@@ -310,7 +316,7 @@ class Changes(Moves):
             if not sealing and not offering and terms.evidence.verifier != now.evidence.verifier:
                 self._require_another_judge(conversation, terms.evidence.verifier)
         else:
-            owed = what[0]
+            owed = what.owed
             more = owed.currency != now.price.currency or compare_amounts(owed.amount, now.price.amount) > 0
             if not more or owed.amount == "0":
                 return ()

@@ -10,7 +10,7 @@ Source: protocol-spec/12-trust.md, section 12.10
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -31,6 +31,8 @@ __all__ = [
     "AskedChange",
     "AskedTerms",
     "Change",
+    "ChangeTo",
+    "ReleaseTerms",
     "asked_in",
     "change_in",
     "drafted",
@@ -53,6 +55,18 @@ side that does, the one that we would offer, and the last that we did offer beca
 anything of the engagement so far."""
 SEND_SECONDS: Final = 5
 """From the last moment at which people may decide to that at which the answer has to be there."""
+
+
+class ReleaseTerms(NamedTuple):
+    """What a release says."""
+
+    owed: Price
+    """All told."""
+    reason: str
+
+
+ChangeTo: TypeAlias = Terms | ReleaseTerms
+"""What a contract is changed to: other terms, or a release from it."""
 
 
 class Change(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -161,9 +175,7 @@ def _waits(facts: Mapping[str, str], engagement: Engagement, asked: AskedChange)
     return not (was_offered(facts, change) or change.dropped) and contract.in_force == change.amends
 
 
-def drafted(
-    conversation: Conversation, engagement: Engagement, what: Terms | tuple[Price, str], seconds: int, order: str
-) -> Change:
+def drafted(conversation: Conversation, engagement: Engagement, what: ChangeTo, seconds: int, order: str) -> Change:
     """What people know a change by that we would offer: the same as before, if exactly that waits already."""
     contract = engagement.contract
     amends, of = (contract.in_force, contract.digest) if contract is not None else ("", "")
@@ -189,7 +201,7 @@ def drafted(
     )
 
 
-def _same(asked: AskedChange, what: Terms | tuple[Price, str]) -> bool:
+def _same(asked: AskedChange, what: ChangeTo) -> bool:
     if isinstance(what, Terms):
         return asked.change.owed is None and same_terms(asked.terms, what)
     return (asked.change.owed, asked.change.reason) == what

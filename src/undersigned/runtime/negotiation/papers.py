@@ -76,6 +76,8 @@ from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
 from undersigned.transport import Identity
 
+from .asked import ChangeTo
+
 __all__ = ["Papers", "key_lookup"]
 
 
@@ -130,13 +132,13 @@ class Papers:
         self,
         engagement: Engagement,
         of: ContractDocument,
-        what: Terms | tuple[Price, str],
+        what: ChangeTo,
         peer: DidDocument,
         *,
         valid_seconds: int,
         parents: tuple[JsonObject, ...] = (),
     ) -> Say:
-        """An `Offer` of other terms, or of a release (what is owed, and why), in place of `of`, which is in force."""
+        """An `Offer` of other terms, or of a release, in place of `of`, which is in force."""
         contract = contract_of(engagement)
         where: dict[str, Any] = self._place(engagement, peer)
         where |= {"contract": contract.digest, "amends": contract.in_force}
