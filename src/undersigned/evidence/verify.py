@@ -208,7 +208,7 @@ def _checked(case: Case) -> list[Step]:
             steps.append(Step(number, name, True, "", check(case)))
         except UndersignedError as exc:
             failed = number
-            where = f"{exc.path}: " if exc.path else ""
+            where = f"{exc.path}: " if exc.path and not exc.message.startswith(exc.path) else ""
             steps.append(Step(number, name, False, exc.code, where + exc.message))
     return steps
 

@@ -759,7 +759,10 @@ def test_packs_within_packs_are_looked_at_as_deep_as_a_chain_goes(hire: Hire, pa
     for _ in range(MAX_DEPTH + 1):
         pack = hire.pack(subcontracts={digest_bytes(pack): pack})
     assert failing(report_on(pack, hire)) == (CONTRACT, "evidence_invalid")
-    assert report_on(pack, hire).steps[CONTRACT - 1].detail.endswith("lies deeper than a chain goes")
+    detail = report_on(pack, hire).steps[CONTRACT - 1].detail
+    assert detail.endswith("lies deeper than a chain goes")
+    places = [word.rstrip(":") for word in detail.split() if word.startswith("subcontracts/")]
+    assert len(places) == len(set(places)) == MAX_DEPTH + 1, "each is named once"
 
 
 def test_an_artifact_in_the_pack_is_the_one_delivered(hire: Hire, pack: bytes) -> None:

@@ -1008,7 +1008,7 @@ async function checked(the) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       failed = number;
-      steps.push({ number, name, ok: false, code: error.code, detail: (error.path ? `${error.path}: ` : "") + error.message, unchecked: [...unchecked] });
+      steps.push({ number, name, ok: false, code: error.code, detail: (error.path && !error.message.startsWith(error.path) ? `${error.path}: ` : "") + error.message, unchecked: [...unchecked] });
     }
     for (const one of unchecked) outside.add(one);
     unchecked = outside;
