@@ -136,7 +136,7 @@ def verify_status_list(
         verified = verify_issued(credential, documents=documents, now=now, contexts=contexts)
     except UndersignedError as exc:
         raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
-    found = read_status_list(verified, url=url, issuer=issuer)
+    found = read_status_list(verified, url=url)
     return replace(found, verified=now, by=documents[issuer])
 
 

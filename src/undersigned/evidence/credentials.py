@@ -254,7 +254,7 @@ def _status(found: _Found, one: _Signed, at: Instant) -> None:
     if not isinstance(url, str):
         found.unchecked.add("a status list that does not say where it is published")
         return
-    told = read_status_list(_as_read(one), url=url, issuer=one.issuer)
+    told = read_status_list(_as_read(one), url=url)
     found.lists += 1
     for digest, credential in found.credentials.items():
         try:

@@ -179,6 +179,7 @@ def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
         ({"termsOfUse": {"type": "X"}}, "unknown_term"),
         ({"@context": ["https://www.w3.org/ns/credentials/v2", "https://mallory.example/v1"]}, "context_not_allowed"),
         ({"type": ["VerifiablePresentation", "Other"]}, "schema_violation"),
+        ({"type": ["VerifiablePresentation", "VerifiablePresentation"]}, "schema_violation"),
         ({"holder_": None}, "unknown_term"),
         ({"verifiableCredential": ["data:application/vc+jwt,x"]}, "schema_violation"),
         ({"verifiableCredential": [{"id": "data:application/vc+jwt,x"}]}, "context_not_allowed"),

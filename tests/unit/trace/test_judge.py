@@ -238,7 +238,7 @@ class Listed:
             ttl_seconds=300,
             purpose=purpose,
         )
-        found = read_status_list(read_credential(document, of=LIST_JWT), url=url, issuer=self.root.did)
+        found = read_status_list(read_credential(document, of=LIST_JWT), url=url)
         return replace(found, verified=shift(begins, 60 * seen))
 
 
