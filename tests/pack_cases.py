@@ -806,7 +806,7 @@ def hire_with_subcontract() -> Hire:
     return hire.delivered(hire.claims(subcontracts=(hired,))).reviewed().closed()
 
 
-def _wide(terms: Terms) -> Terms:
+def wide(terms: Terms) -> Terms:
     """Terms under which somebody may be hired for 20 EUR."""
     later = {name: shift(getattr(terms.deadlines, name), minutes(60 * 24)) for name in ("finish", "until")}
     return replace(
@@ -845,7 +845,7 @@ def hired_under() -> dict[str, tuple[bytes, str]]:
     """Packs of hires under a contract of 20 EUR, later of 30 EUR, and of who hired with such a pack in it; and the code
     if one does not hold.
     """
-    above = Hire(changing=_wide).sealed()
+    above = Hire(changing=wide).sealed()
     shown = json.loads(read_archive(above.pack())["contract.json"])
     found = {
         "inside": (_hired_under(above, shown, "12.5"), ""),

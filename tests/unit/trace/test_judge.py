@@ -12,6 +12,7 @@ from pack_cases import Named
 from pack_credentials import credential
 from packs import MADE, NAME, Hire, stated
 from undersigned.attestation import ActionTaken, UsageLine, provenance
+from undersigned.attestation.predicates.work import MAX_ACTIONS
 from undersigned.contract import Terms
 from undersigned.credentials import (
     LIST_JWT,
@@ -408,6 +409,22 @@ def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
         usage = (UsageLine(clause=clause, unit=unit, amount=amount),)
         again.delivered(again.claims(usage=usage)).reviewed().closed()
         assert judged(again).outcome == outcome
+
+
+def test_actions_that_the_statement_leaves_out_ask() -> None:
+    """HIRE-TRC-05: nobody can say where they were."""
+    hire = Hire().sealed()
+    line = {"at": hire.book.clock.now(), "action": "artifact:read", "target": f"urn:hire:artifact:{ARTIFACT}"}
+    taken = [ActionTaken(**line, clause="read", allowed=True)]
+    hire.delivered(hire.claims(actions=taken * (MAX_ACTIONS + 1))).reviewed().closed()
+    verdict = judged(hire)
+    assert (verdict.outcome, codes(verdict)) == ("ask", {"scope": "approval_required"})
+
+
+def test_what_is_to_be_reworked_asks() -> None:
+    """HIRE-TRC-05."""
+    verdict = judged(Hire().sealed().delivered().reviewed("rework"))
+    assert (verdict.outcome, codes(verdict)["acceptance"]) == ("ask", "approval_required")
 
 
 @pytest.mark.parametrize("limits", [("1", "3"), ("3", "1")])

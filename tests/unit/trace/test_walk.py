@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from packs import MADE, NAME, Hire, judged_anew
-from undersigned.attestation import ActionTaken
+from pack_cases import wide
+from packs import MADE, NAME, Hire, judged_anew, refused_action
+from undersigned.attestation import ActionTaken, SubcontractLine
+from undersigned.attestation.predicates.work import MAX_ACTIONS
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import VerificationError
-from undersigned.evidence import tamper
+from undersigned.evidence import read_archive, tamper
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.evidence.tracing import verified_pack
-from undersigned.testing import ARTIFACT, acceptance, amendment, minutes, seal
+from undersigned.testing import (
+    ARBITER,
+    ARTIFACT,
+    Actor,
+    Say,
+    acceptance,
+    amendment,
+    breach,
+    dispute,
+    minutes,
+    ruling,
+    seal,
+    terminate,
+    terms_for,
+)
+from undersigned.testing.moves import contract_document
 from undersigned.trace import KINDS, ProvedEngagement, TraceEvidence, TraceStep, history, trace
-from undersigned.trust import Decision, Inputs, Policy
+from undersigned.trust import Decision, Edge, Ground, Inputs, Policy
 
 DIGEST = digest_bytes(MADE)
 
@@ -165,3 +183,123 @@ def test_a_packs_decision_is_the_word_of_its_packer(hire: Hire) -> None:
     told = [(step.state, step.by, step.text.partition(" ")[0]) for step in of_kind(tree, "decision")]
     hirer, provider = hire.hirer.actor.did, hire.provider.actor.did
     assert told == [("stated", (hirer,), "allow"), ("missing", (provider,), "whether")]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([breach()], ["a breach is claimed of dataHandling"]),
+        ([dispute(), ruling(by=ARBITER)], ["put before the arbiter", "the arbiter ruled"]),
+        ([terminate("key_compromised")], ["terminated: key_compromised"]),
+    ],
+)
+def test_what_ended_it_or_speaks_against_it_is_told(said: list[Say], told: list[str]) -> None:
+    """HIRE-TRC-02."""
+    hire = Hire().sealed().delivered()
+    for say in said:
+        hire.book.hirer >> say
+    found = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "ending")
+    assert [step.text for step in found] == told
+    assert {(step.state, step.by) for step in found} == {("verified", (hire.hirer.actor.did,))}
+
+
+def test_what_a_gate_refused_is_the_word_of_whose_gate_it_was(hire: Hire) -> None:
+    """HIRE-TRC-02."""
+    (step,) = of_kind(trace(DIGEST, evidence(hire, refusals=[refused_action(hire)])), "refusal")
+    assert (step.state, step.by) == ("stated", (hire.hirer.actor.did,))
+    assert "refused by [" in step.text
+
+
+def test_actions_that_a_statement_leaves_out_are_missing() -> None:
+    """HIRE-TRC-02: what was refused among those that it holds was refused, whatever the scope says."""
+    hire = Hire().sealed()
+    line = {"at": hire.book.clock.now(), "action": "artifact:read", "target": f"urn:hire:artifact:{ARTIFACT}"}
+    taken = [ActionTaken(**line, clause="read", allowed=allowed) for allowed in (False, True)]
+    hire.delivered(hire.claims(actions=taken * (MAX_ACTIONS // 2 + 1))).reviewed().closed()
+    found = of_kind(trace(DIGEST, evidence(hire)), "action")
+    assert [(step.state, step.text) for step in found[MAX_ACTIONS:]] == [
+        ("missing", "2 more actions than the statement holds")
+    ]
+    assert {step.why for step in found[:MAX_ACTIONS:2]} == {"the provider's word: its gate said no"}
+
+
+def hired_under(above: Hire) -> Hire:
+    """A hire by the provider of `above`, under that contract."""
+    contract = json.loads(read_archive(above.pack(checkpoint=None, inclusion=None))["contract.json"])
+
+    def stating(hire: Hire, move: str) -> dict[str, Any]:
+        if move != "Offer":
+            return {}
+        party = hire.hirer
+        document = replace(contract_document(party, terms_for(party)), parent=above.contract)
+        return {"document": party.actor.prove_offer(document, party.now), "parents": (contract,)}
+
+    return Hire(stating=stating, actors=(above.provider.actor, Actor("below"))).whole()
+
+
+def test_the_contract_above_is_as_the_offer_showed_it() -> None:
+    """HIRE-TRC-02: whoever has no pack of it has what both of them signed."""
+    above = Hire(changing=wide).sealed()
+    below = hired_under(above)
+    _, found = of_kind(trace(DIGEST, evidence(below)), "contract")
+    assert (found.name, found.state) == (above.contract, "verified")
+    assert found.by == (above.hirer.actor.did, above.provider.actor.did)
+    assert "as the offer showed it" in found.why
+    with_its_pack = TraceEvidence.of([*evidence(below).held, *evidence(above, checkpoint=None, inclusion=None).held])
+    _, found = of_kind(trace(DIGEST, with_its_pack), "contract")
+    assert (found.name, found.state) == (above.contract, "verified")
+    assert "both proofs, the acceptance and the seal hold; in a pack" in found.why
+
+
+def test_a_subcontract_that_is_no_such_hire_fails() -> None:
+    """HIRE-TRC-02: the provider names a contract that is of somebody else, or of another contract."""
+    other = Hire(actors=(Actor("hirer"), Actor("another provider"))).whole()
+    hire = Hire().sealed()
+    hired = {"provider": other.provider.actor.did, "task": "sbom"}
+    lines = [
+        SubcontractLine(**hired, contract=other.contract, outcome="review accepted"),
+        SubcontractLine(**hired, contract=digest_bytes(b"another"), outcome="review accepted"),
+        SubcontractLine(**hired, outcome="not begun"),
+    ]
+    hire.delivered(hire.claims(subcontracts=lines)).reviewed().closed()
+    both = TraceEvidence.of([*evidence(hire).held, *evidence(other).held])
+    found = of_kind(trace(DIGEST, both), "subcontract")
+    assert [step.state for step in found] == ["failed", "missing", "stated"]
+
+
+def test_who_was_believed_is_told_link_by_link(hire: Hire) -> None:
+    """HIRE-TRC-02: from the issuer up to the anchor; and what was missing, where nobody was."""
+    root, middle, issuer = (f"did:web:{name}.example" for name in ("root", "middle", "issuer"))
+    path = tuple(
+        Edge(
+            digest=digest_bytes(source.encode()),
+            source=source,
+            target=target,
+            kind="authority",
+            capability="AgentMembership",
+        )
+        for source, target in ((root, middle), (middle, issuer))
+    )
+    of = {"issuer": issuer, "credential_type": "AgentMembership"}
+    grounds = (
+        Ground(credential=digest_bytes(b"1"), verdict="yes", paths=(path,), **of),
+        Ground(credential=digest_bytes(b"2"), verdict="no", missing=("nobody lets it",), **of),
+    )
+    decision = Decision(
+        outcome="allow",
+        peer=hire.provider.actor.did,
+        policy="acme/1",
+        at=hire.book.clock.now(),
+        reasons=(),
+        needed=(),
+        grounds=grounds,
+        inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
+    )
+    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision)], policies=[Policy().canonical]))
+    (first, second) = [step.steps[0] for step in of_kind(tree, "credential")]
+    assert [(step.kind, step.by, step.state) for step in first.every] == [
+        ("link", (middle,), "stated"),
+        ("link", (root,), "stated"),
+        ("anchor", (hire.hirer.actor.did,), "stated"),
+    ]
+    assert (second.kind, second.state, second.why) == ("anchor", "missing", "nobody lets it")
