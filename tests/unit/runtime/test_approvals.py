@@ -248,6 +248,34 @@ def test_a_restart_goes_on_with_what_waits(worlds: Worlds, who: str, given: str)
     assert terms_digest(last(node, hire.id, Offer).document.terms) == waiting.about.terms
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("who", "listed", "end"), [("hirer", "6 EUR", "withdrawn"), ("provider", "4 EUR", "closed")])
+def test_a_counter_offer_of_ours_that_people_approved_is_the_one_that_is_made(
+    worlds: Worlds, who: str, listed: str, end: str, restarted: bool
+) -> None:
+    """HIRE-APR-07: the hirer goes up to 5 EUR, which is not enough for the one and too much to be asked for nobody."""
+    world = worlds(**{who: ASKS}, price=listed)
+    hire = world.begin(opening="2 EUR")
+    node = world.nodes[OF[who]]
+    world.settle(20)
+    waiting = waits(node)
+    assert waiting.about.terms not in [terms_digest(one.document.terms) for one in offers_of(node, hire.id)]
+    if restarted:
+        node = world.restart(node)
+        world.reconnect()
+    says(node, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == (end, end)
+    assert waiting.about.terms in [terms_digest(one.document.terms) for one in offers_of(node, hire.id)]
+    assert asked(node, hire.id) == 1
+
+
+def offers_of(node: Node, engagement: str) -> list[Offer]:
+    """Those that a side made."""
+    said = [message.message for message in messages(node, engagement)]
+    return [one for one in said if isinstance(one, Offer) and one.sender == node.did]
+
+
 @pytest.mark.parametrize("dies", ["before", "after"])
 def test_a_crash_while_an_approval_is_noted_loses_nothing(worlds: Worlds, dies: str) -> None:
     """HIRE-APR-06: the process ends at the very commit."""

@@ -29,8 +29,10 @@ from undersigned.errors import ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.ledger import Commit, Committed, Stated, saw
 from undersigned.messages import Inclusion, Inquiry, Offer, Seal, Terminate, Withdraw, draft, recorded_message
+from undersigned.protocol import Engagement
 from undersigned.runtime import Conversation, Say, equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement.told import told_of_message
+from undersigned.runtime.negotiation.papers import Papers
 from undersigned.scope import Action
 from undersigned.testing import Actor, acceptance, inquiry, offer, problem, receipt, start, sync, withdraw
 from undersigned.testing import Say as Move
@@ -561,3 +563,23 @@ def test_a_move_that_was_refused_is_one_of_our_own(open_world: Open) -> None:
         found = [node.the(name).move_of(digest) for digest in held.sent]
         assert {move.role for move in found if move is not None} == {held.role}
         assert node.the(name).move_of(held.got[-1]) is None
+
+
+def test_an_offer_that_does_not_let_our_key_sign_is_not_taken(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CTR-03: what this side signs by another key than the document names would be signed by nobody."""
+    place = Papers._place
+
+    def by_another(papers: Papers, engagement: Engagement, peer: DidDocument) -> dict[str, Any]:
+        found = place(papers, engagement, peer)
+        return found | {"methods": replace(found["methods"], provider=(f"{peer.id}#another",))}
+
+    monkeypatch.setattr(Papers, "_place", by_another)
+    world = open_world()
+    name = world.begin().id
+    world.settle(60)
+    refused = [(event.type, event.code) for event in world.provider.events if event.kind == "refused"]
+    assert refused[0] == ("Offer", "key_not_authorized")
+    assert "Acceptance" not in story(world.provider, name)
+    assert {folded(node, name).state for node in world.nodes} == {"withdrawn"}

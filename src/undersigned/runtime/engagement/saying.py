@@ -92,8 +92,6 @@ class Speaker(Remembered):
         if not of.notice or tells(engagement, turn.engagement):
             turn.message("sent", signed)
             self._documents.keep_own(turn, self.shell.own)
-        if said.leaf is not None:
-            turn.leaves.append(said.leaf)
         if not of.notice:
             turn.outbox.append(signed.digest)
             turn.durable = True

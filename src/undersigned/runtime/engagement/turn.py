@@ -50,8 +50,6 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     type: str
     """Empty of facts that are noted alone (`noting`)."""
     body: dict[str, Any]
-    leaf: bytes | None = None
-    """Leaf to be appended to the log with it."""
     evidence: tuple[Blob, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     """Facts noted before it, in the same transaction."""
