@@ -145,12 +145,9 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
     read = read_credential(document)
     async with open_gatherer(home) as gatherer:
         issuer = await gatherer.document(did_here(home, read.issuer))
-        keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
-        try:
+        async with StatusKeeper(gatherer, gatherer.document, SystemClock()) as keeper:
             # Whoever imports it has chosen it, so its list may be asked for before it is verified.
             lists = await keeper.lists([read], max_age_seconds=0.0)
-        finally:
-            await keeper.close()
     try:
         credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
     except CredentialError as error:

@@ -24,7 +24,7 @@ import structlog
 from msgspec.structs import replace
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, EngagementId, base64url_encode, digest_from_hash, digest_hash, parse_instant
+from undersigned.encoding import Did, EngagementId, digest_from_hash, digest_hash, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Closing, Consistency, LogHead, Offer, Receipt, Seal, Sync
@@ -34,6 +34,7 @@ from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.log.forks import contradict, fork_of, words
 from undersigned.runtime.log.logbook import (
     log_keys,
+    multibase_note,
     read_multibase_note,
     stated_heads,
     stated_in,
@@ -301,7 +302,7 @@ class CrossWitness:
         signature = await self._key.sign(cosigned_text(text, seconds))
         keep(self._cosigned, peer, newest.size)
         note = cosigned_note(text, agent.own.id, self._key.public_key, seconds, signature)
-        return ("u" + base64url_encode(note.encode()),)
+        return (multibase_note(note),)
 
     async def head(self, peer: Did) -> LogHead:
         """Our log as it stands, and that it continues what `peer` was told before."""

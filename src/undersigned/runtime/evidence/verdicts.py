@@ -236,7 +236,6 @@ async def _lists(
             continue  # what names no place to look up is no, and the verdict says so
     if gatherer is None:
         return {}, dict.fromkeys(wanted, OFFLINE)
-    keeper = StatusKeeper(gatherer, gatherer.document, clock)
     lists: dict[str, StatusList] = {}
     missed: dict[tuple[str, Did], str] = {}
 
@@ -247,8 +246,6 @@ async def _lists(
             said = error.message if url in error.message else f"{url} gave no list of its issuer: {error.message}"
             missed[url, issuer] = said[:MAX_WHY]
 
-    try:
+    async with StatusKeeper(gatherer, gatherer.document, clock) as keeper:
         await asyncio.gather(*(look(url, issuer) for url, issuer in sorted(wanted)))
-    finally:
-        await keeper.close()
     return lists, missed

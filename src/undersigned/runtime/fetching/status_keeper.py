@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -232,6 +232,12 @@ class StatusKeeper:
         self._size += kept.size - (before.size if before is not None else 0)
         while self._size > self._max_bytes and len(self._kept) > 1:
             self._size -= self._kept.popitem(last=False)[1].size
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Ends what is under way."""

@@ -6,6 +6,7 @@ Source: protocol-spec/11-credentials.md
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from undersigned.credentials import Claim, Membership, claim_credential
@@ -31,18 +32,16 @@ def issue_claims(
         CredentialError, FormatError: As `claim_credential`: not for this organisation to say, or of another shape; then
             none is issued.
     """
-    register, now = home.register(), (clock or SystemClock()).now()
-    until, said = shift(now, days * 86_400), tuple(claims)
-    for claim in said:
-        # What is wrong is found before anything is written down.
-        claim_credential(claim, id=fresh_urn(), issuer=register.issuer, valid_from=now, valid_until=until)
+    now, said = (clock or SystemClock()).now(), tuple(claims)
+    until = shift(now, days * 86_400)
     issued: list[JsonObject] = []
-    try:
+    with closing(home.register()) as register:
+        for claim in said:
+            # What is wrong is found before anything is written down.
+            claim_credential(claim, id=fresh_urn(), issuer=register.issuer, valid_from=now, valid_until=until)
         for claim in said:
             subject = from_struct(claim)
             issued.append(register.issue(claim.type, subject.pop("id"), subject, now=now, until=until))
-    finally:
-        register.close()
     return tuple(issued)
 
 

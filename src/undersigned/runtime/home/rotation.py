@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -149,12 +149,9 @@ def _replaced(
 def _dropped(home: Home, now: Instant) -> dict[str, Did]:
     """Signs anew what the organisation issued, and takes its former keys out of its document; subjects by id."""
     control = home.configuration.control
-    register = home.register()
-    try:
+    with closing(home.register()) as register:
         anew = register.sign_again(now, CONTEXTS if control is None else home.contexts(control))
         subjects = {one.id: one.subject for one in register.issued() if one.id in anew}
-    finally:
-        register.close()
     for file, held in Wallet(home).files().items():
         if held.issuer == register.issuer and (signed := anew.get(str(held.json.get("id")))) is not None:
             write_whole(file, canonicalize(signed))

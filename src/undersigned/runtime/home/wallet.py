@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -177,25 +178,19 @@ async def verify_handed(home: Home, document: JsonObject, gatherer: Gatherer, cl
         if read.has_status:
             # What nobody signed does not say whom we ask (HIRE-STA-04).
             verify_issued(read, documents=documents, now=now)
-            keeper = StatusKeeper(gatherer, gatherer.document, clock)
-            try:
+            async with StatusKeeper(gatherer, gatherer.document, clock) as keeper:
                 lists = await keeper.lists((read,), max_age_seconds=0.0)
-            finally:
-                await keeper.close()
     return verify_credential(document, documents=documents, now=clock.now(), lists=lists)
 
 
 def _own_lists(home: Home, read: Credential, office: DidDocument, now: Instant) -> Mapping[str, StatusList]:
     """The lists of our own organisation as it would serve them now."""
     lists: dict[str, StatusList] = {}
-    register = home.register()
-    try:
+    with closing(home.register()) as register:
         for url in status_urls((read,)):
             raw = register.served(urlsplit(url).path, now)
             if raw is not None:
                 lists[url] = verify_status_list(
                     signed_document(raw), url=url, issuer=office.id, documents={office.id: office}, now=now
                 )
-    finally:
-        register.close()
     return lists

@@ -22,6 +22,7 @@ from undersigned.encoding import (
     Instant,
     JsonObject,
     base64url_decode,
+    base64url_encode,
     digest_bytes,
     digest_hash,
     from_struct,
@@ -66,6 +67,7 @@ __all__ = [
     "log_keys",
     "log_url",
     "logged",
+    "multibase_note",
     "noted",
     "proof_of",
     "read_multibase_note",
@@ -77,6 +79,11 @@ __all__ = [
 
 
 MAX_BUNDLE_BYTES: Final = TILE_WIDTH * 65_537
+
+
+def multibase_note(note: str) -> str:
+    """A signed note as a message carries it."""
+    return "u" + base64url_encode(note.encode())
 
 
 def read_multibase_note(text: str) -> str:

@@ -43,7 +43,6 @@ from undersigned.encoding import (
     Digest,
     Instant,
     JsonObject,
-    base64url_encode,
     from_struct,
     shift,
     write_canonical,
@@ -69,7 +68,7 @@ from undersigned.runtime.clock import Clock
 from undersigned.runtime.engagement.outgoing import agreed_suite
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Say
-from undersigned.runtime.log.logbook import noted
+from undersigned.runtime.log.logbook import multibase_note, noted
 from undersigned.runtime.names import fresh_urn
 from undersigned.runtime.signers import Signer
 from undersigned.scope import read_scope
@@ -263,7 +262,7 @@ class Papers:
                 "delivery": contract.delivery,
                 "usage": usage,
                 "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
-                "checkpoint": "u" + base64url_encode(note.encode()),
+                "checkpoint": multibase_note(note),
                 "checkpoint_at": at,
                 "cosignatures": cosignatures,
                 "consistency": await told(head),
