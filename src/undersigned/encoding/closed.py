@@ -58,8 +58,15 @@ def to_struct(value: object, of: type[T], path: str = "", *, text: bytes | None 
 
 
 def from_struct(struct: object) -> dict[str, Any]:
-    """The struct as a JSON object: names of the wire, arrays as lists, absent members left out."""
-    return decode(encode(struct))  # by way of JSON, because to_builtins keeps tuples, which equal no list
+    """The struct as a JSON object: names of the wire, arrays as lists, absent members left out.
+
+    Raises:
+        FormatError: `bad_unicode`: a text in it has a lone surrogate.
+    """
+    try:
+        return decode(encode(struct))  # by way of JSON, because to_builtins keeps tuples, which equal no list
+    except UnicodeEncodeError as exc:
+        raise FormatError("bad_unicode", "expected text without lone surrogates") from exc
 
 
 def _may_hold_null(value: object) -> bool:

@@ -149,7 +149,7 @@ def check_member(name: str, value: str | int, kind: Any) -> None:
     """
     try:
         convert(value, kind)
-    except ValidationError as exc:
+    except (ValidationError, UnicodeEncodeError) as exc:
         raise FormatError("schema_violation", f"{name}: {exc}; came {value!r:.80}", path=f"/{name}") from exc
     check_sayable(canonicalize({name: value}))
 

@@ -287,6 +287,14 @@ URL = "https://acme.example/note"
         (lambda job: job.fetch(URL, "a:b", max_bytes="1"), "max_bytes: expected a whole number"),
         (lambda job: job.sign("GET", 3), "url: expected text"),
         (lambda job: job.sign("POST", URL, {"a": 1}), "body: expected bytes"),
+        (lambda job: job.sign("POST", URL, {}), "body: expected bytes"),
+        (lambda job: job.check_answer("GET", 200, (), b""), "sent: expected the method, the URL and the fields"),
+        (lambda job: job.check_answer(("GET", URL, 3), 200, (), b""), "sent: expected fields, .*got 3"),
+        (lambda job: job.check_answer(("GET", URL, ()), "200", (), b""), "status: expected a whole number"),
+        (lambda job: job.check_answer(("GET", URL, ()), 200, {"a": 1}, b""), "fields: expected fields, .*got {'a': 1}"),
+        (lambda job: job.check_answer(("GET", URL, ()), 200, (), "text"), "body: expected bytes"),
+        (lambda job: job.deliver(["summary.txt"], b"x"), "name: expected text"),
+        (lambda job: job.deliver("summary.txt", b"x", ["text/plain"]), "media_type: expected text"),
     ],
 )
 def test_what_a_job_is_asked_for_in_another_kind(open_world: Open, call: Callable[[Any], Any], expected: str) -> None:
@@ -483,6 +491,7 @@ async def test_a_lambda_that_answers_by_itself_is_a_review(tmp_path: Path) -> No
         ({"percent": 101}, "schema_violation"),
         ({"percent": "50"}, "schema_violation"),
         ({"percent": 0.5}, "schema_violation"),
+        ({"percent": "\ud800"}, "schema_violation"),
         ({"note": 3}, "schema_violation"),
         ({"note": ""}, "schema_violation"),
         ({"cursor": {}}, "schema_violation"),
@@ -510,7 +519,25 @@ def test_progress_that_cannot_be_told_is_refused_at_once(open_world: Open, said:
     assert last(world.hirer, name, Delivery).outcome == "complete"
 
 
-@pytest.mark.parametrize("media_type", ["text", "text/plain\n", "text/" + "x" * 500])
+def test_a_hire_of_the_work_takes_a_scope(open_world: Open) -> None:
+    """As `Peer.hire`; of another kind Python's own error named a member of ours."""
+    refused: list[str] = []
+    anything: Any = {"grants": []}
+
+    async def handler(job: Job) -> None:
+        try:
+            await job.hire("did:web:nobody.example", task="summary", price="1 EUR", scope=anything)
+        except ConfigurationError as error:
+            refused.append(error.message)
+        await job.deliver("summary.txt", b"x")
+
+    world = open_world(handler=handler)
+    world.begin()
+    world.settle(10)
+    assert refused == ["scope: expected a Scope, got {'grants': []}"]
+
+
+@pytest.mark.parametrize("media_type", ["text", "text/plain\n", "text/" + "x" * 500, "text/\ud800"])
 def test_what_is_no_media_type_is_refused_at_once(open_world: Open, media_type: str) -> None:
     """The work was done, and its delivery could not be said."""
     refused: list[str] = []
@@ -525,7 +552,7 @@ def test_what_is_no_media_type_is_refused_at_once(open_world: Open, media_type: 
     world = open_world(handler=handler)
     name = world.begin().id
     world.settle(10)
-    assert refused == ["schema_violation"]
+    assert refused == ["bad_unicode" if "\ud800" in media_type else "schema_violation"]
     assert last(world.hirer, name, Delivery).outcome == "complete"
 
 

@@ -92,9 +92,9 @@ class Subcontracts:
         agent, parent = self._agent, conversation.offered()
         above = parent.terms
         wide = whole_scope(above.scope)
-        order = await hire_order(
-            agent, provider, inputs=inputs, scope=_carrying(wide, scope or Scope()), review=review, **asked
-        )
+        if isinstance(scope, Scope | None):  # pyright: ignore[reportUnnecessaryIsInstance] - else it is refused with the rest
+            scope = _carrying(wide, scope or Scope())
+        order = await hire_order(agent, provider, inputs=inputs, scope=scope, review=review, **asked)
         now, at = agent.clock.now(), above.deadlines
         kept = max(1, seconds_between(now, at.finish) // MARGIN)
         named = {

@@ -51,6 +51,7 @@ Handler = Callable[["Job"], Awaitable[None]]
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a server's answer, unless the caller says otherwise."""
 FETCH_SECONDS = 30.0
+BUFFERS = (bytes, bytearray, memoryview)
 SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
 
@@ -121,7 +122,8 @@ class Job:
             if item.name == name:
                 return item
         raise FormatError(
-            "schema_violation", f"no input {name!r}; the hirer gave {', '.join(i.name for i in self.inputs) or 'none'}"
+            "schema_violation",
+            f"no input {name!r:.200}; the hirer gave {', '.join(i.name for i in self.inputs) or 'none'}",
         )
 
     def act(
@@ -289,10 +291,19 @@ class Job:
 
         Raises:
             VerificationError, ResolutionError: As `OtherSide.check_answer`.
+            FormatError: `schema_violation`: an argument is of another kind.
 
         Source: protocol-spec/14-gates.md, section 14.7
         """
-        await self._agent.other_side.check_answer(self.contract, sent, status, fields, body)
+        if not isinstance(sent, tuple) or len(sent) != 3:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison]
+            what = f"sent: expected the method, the URL and the fields that signed it, got {sent!r:.60}"
+            raise FormatError("schema_violation", what, path="/sent")
+        method, url, signed = sent
+        _check_request(method, url, None)
+        of_kind("status", status, int, "a whole number")
+        of_kind("body", body, BUFFERS, "bytes")
+        asked = (method, url, _fields("sent", signed))
+        await self._agent.other_side.check_answer(self.contract, asked, status, _fields("fields", fields), body)
 
     async def fetch(
         self,
@@ -400,11 +411,13 @@ class Job:
             hint = ": a text has to be encoded" if isinstance(data, str) else ""
             what = f"expected bytes or a path; came {type(data).__name__}{hint}"
             raise FormatError("schema_violation", what, path="/data")
+        of_kind("name", name, str, "text")
+        of_kind("media_type", media_type or "", str, "text such as text/plain")
         named = {item.name: item for item in self.document.terms.deliverables}
         if name not in named:
             raise FormatError(
                 "schema_violation",
-                f"the contract wants {' and '.join(named)}; {name!r} is none of it",
+                f"the contract wants {' and '.join(named)}; {name!r:.200} is none of it",
                 path="/artifacts",
             )
         media_type = media_type or named[name].media_type
@@ -471,7 +484,17 @@ class Job:
 def _check_request(method: str, url: str, body: bytes | None) -> None:
     of_kind("method", method, str, "text such as GET")
     of_kind("url", url, str, "text")
-    of_kind("body", body or b"", (bytes, bytearray, memoryview), "bytes, into which a text has to be encoded")
+    of_kind("body", b"" if body is None else body, BUFFERS, "bytes, into which a text has to be encoded")
+
+
+def _fields(name: str, given: Fields) -> Fields:
+    """The fields of an HTTP message as a handler gave them, once they are some."""
+    try:
+        found = tuple((key + "", value + "") for key, value in given)  # what is no text takes none
+    except (TypeError, ValueError) as exc:
+        what = f"{name}: expected fields, each a pair of a name and its value as text, got {given!r:.60}"
+        raise FormatError("schema_violation", what, path=f"/{name}") from exc
+    return found
 
 
 async def run_handler(handler: Handler, job: Job) -> None:
