@@ -11,6 +11,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from integration.chains import (
 from integration.hires import REPORT, clear_of_an_hours_end, summarise, until
 from media import Authority, png
 from support import ROOT
-from undersigned.attestation import WorkPredicate
+from undersigned.attestation import SubcontractLine, WorkPredicate
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting, Terms
 from undersigned.daemon import Hire, HireResult, Peer
@@ -63,7 +64,7 @@ from undersigned.runtime import (
 from undersigned.runtime.agent import subcontracts
 from undersigned.runtime.engagement import waking
 from undersigned.runtime.evidence import export
-from undersigned.runtime.execution import signs_of_life
+from undersigned.runtime.execution import signs_of_life, work
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import Ran, run
@@ -128,6 +129,40 @@ async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
     assert f"Hired         {known.provider} for summary: review accepted, contract {known.contract}" in shown.out
     shown = await asyncio.to_thread(run, "contract", "show", known.contract or "", "--home", str(homes[2].path))
     assert f"Under         {result.contract}: {homes[1].configuration.did}" in shown.out
+
+
+async def test_what_a_provider_says_of_whom_it_hired_is_told_as_its_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-TRC-02: it states that the work of others was accepted, which failed; their messages say what came of it."""
+    homes = await homes_of(tmp_path, 3)
+    did = homes[2].configuration.did
+
+    async def alone(job: Job) -> None:
+        with suppress(PolicyError):
+            await job.hire(did, task="summary", inputs={"report": await job.read("report")}, price="8 EUR")
+        await summarise(job)
+
+    async def fails(_: Job) -> None:
+        raise RuntimeError("not today")
+
+    def accepted(**line: Any) -> SubcontractLine:
+        return SubcontractLine(**line | {"task": "audit", "outcome": "review accepted"})
+
+    monkeypatch.setattr(work, "SubcontractLine", accepted)
+    async with peers_of(homes, [None, alone, fails]) as (acme, globex, _):
+        result = await acme.hire(homes[1].configuration.did, **deep(1))
+        await until(lambda: not globex.conversations)
+        (of,) = [one for one in await globex.ledger.summaries() if one.role == "provider"]
+        pack = await export_pack(globex.ledger, globex.artifacts, globex.identity.did, of.engagement)
+    (tmp_path / "above.zip").write_bytes(pack)
+    digest = digest_bytes(result["summary.txt"])
+    told = ("trace", digest, "--home", homes[0].path, "--pack", tmp_path / "above.zip", "--json")
+    tree = (await asyncio.to_thread(run, *told)).values[0]["trace"]
+    (delivery,) = tree["steps"]
+    (step,) = [one for one in delivery["steps"][0]["steps"] if one["kind"] == "subcontract"]
+    assert (step["state"], step["text"]) == ("verified", f"summary by {did}: review rejected")
+    assert step["why"].endswith(f"the word of {homes[1].configuration.did}: review accepted")
 
 
 async def test_hire_lim_05_those_below_leave_room_in_the_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, arbiters, judge, outcome, verifiers
 from undersigned.protocol.lane import may_change
 from undersigned.protocol.legal import legal
-from undersigned.protocol.owed import basis, owed
+from undersigned.protocol.owed import basis, outcome_of, owed
 from undersigned.protocol.pending import pending
 from undersigned.protocol.presence import Presence, missed_since, presence, rights
 from undersigned.protocol.put_away import PUT_AWAY
@@ -134,6 +134,7 @@ __all__ = [
     "may_change",
     "missed_since",
     "outcome",
+    "outcome_of",
     "owed",
     "passed",
     "pending",

@@ -15,7 +15,7 @@ from undersigned.protocol.engagement import Engagement
 from undersigned.protocol.legal import legal_by_state
 from undersigned.protocol.states import ENDED, HIRER, PROVIDER, ROLES, TABLES, Role
 
-__all__ = ["OWNERS", "Owed", "answers", "basis", "due_by", "holders", "owed"]
+__all__ = ["OWNERS", "Owed", "answers", "basis", "due_by", "holders", "outcome_of", "owed"]
 
 _RIGHTS: Final = frozenset({"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"})
 """What may be said under a contract beside moves about documents, and is not what a state waits for."""
@@ -67,6 +67,18 @@ def basis(engagement: Engagement) -> str | None:
         return None
     found = [ending.basis for ending in engagement.contract.endings]
     return min(found, key=_STRENGTH.index, default=None)
+
+
+def outcome_of(engagement: Engagement) -> str:
+    """How a hire ended, in a word or two: `review accepted`, `terminate parent`, `withdrawn`."""
+    contract = engagement.contract
+    if contract is None:
+        return engagement.ended or "withdrawn"
+    strongest = basis(engagement)
+    for ending in contract.endings:
+        if ending.basis == strongest and ending.basis in ("review", "terminate"):
+            return f"{ending.basis} {ending.detail}"
+    return strongest or engagement.state
 
 
 _WHY: Final = {

@@ -25,8 +25,9 @@ from undersigned.credentials import Credential, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError
-from undersigned.evidence import showing
+from undersigned.evidence import engagement_of, showing
 from undersigned.messages import Breach, Dispute, Offer, Presentation, Review, Ruling, Seal, Terminate
+from undersigned.protocol import outcome_of
 from undersigned.scope import Action
 from undersigned.trace.evidence import CheckedDecision, Made, ProvedEngagement, TraceEvidence, TranscriptMessage
 from undersigned.trace.step import Kind, State, TraceStep
@@ -163,9 +164,15 @@ class _Walk:
         if document.parent != above.contract or document.provider != line.provider:
             return replace(step, state="failed", why="the contract of this name is no such hire under this contract")
         found = dict.fromkeys(item.digest for _, _, item in held.delivered)
-        steps = tuple(map(self.artifact, found)) or (self._contract(held),)
+        # What it was for, and what came of it, is told as its own messages have it: the line is the hirer's word.
+        became = outcome_of(engagement_of(held.case))
+        why = f"its contract names this one as its parent; {held.source}"
         return replace(
-            step, state="verified", why=f"its contract names this one as its parent; {held.source}", steps=steps
+            step,
+            text=f"{document.terms.task.kind} by {line.provider}: {became}",
+            state="verified",
+            why=why if became == line.outcome else f"{why}; the word of {hirer}: {line.outcome}",
+            steps=tuple(map(self.artifact, found)) or (self._contract(held),),
         )
 
     def _acceptance(self, made: Made) -> TraceStep:

@@ -22,7 +22,7 @@ from undersigned.contract import Terms
 from undersigned.encoding import Did, EngagementId, compare_amounts, digest_of, parse_duration, seconds_between, shift
 from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError, UndersignedError
 from undersigned.messages import Suspend
-from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
+from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, legal, outcome_of, pending
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Hears, Say, fact, noting, withdrawal
@@ -369,18 +369,6 @@ class Subcontracts:
         contract = conversation.engagement.contract
         provider = conversation.engagement.role == "provider"
         return contract.live_children() if contract is not None and provider else ()
-
-
-def outcome_of(engagement: Engagement) -> str:
-    """How a hire ended, in a word or two: `review accepted`, `terminate parent`, `withdrawn`."""
-    contract = engagement.contract
-    if contract is None:
-        return engagement.ended or "withdrawn"
-    strongest = basis(engagement)
-    for ending in contract.endings:
-        if ending.basis == strongest and ending.basis in ("review", "terminate"):
-            return f"{ending.basis} {ending.detail}"
-    return strongest or engagement.state
 
 
 def _carrying(wide: Scope, own: Scope) -> Scope:
