@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from integration.hires import until
 from status_host import PLACE, StatusHost, status_host
+from support import refuses
 from undersigned.credentials import (
     Credential,
     check_status,
@@ -37,6 +38,7 @@ class Kept:
 
     def __init__(self, host: StatusHost, gatherer: Gatherer) -> None:
         self.host = host
+        self.hosts = [host]
         self.clock = HandClock()
         self.at = 100.0
         self.resolved = 0
@@ -45,20 +47,23 @@ class Kept:
 
     async def _document(self, did: str, max_age: float):
         self.resolved += 1
-        document = self.host.home.organisation_document()
-        assert document is not None
-        assert document.id == did
         assert max_age <= 300
+        (host,) = [one for one in self.hosts if one.issuer == did]
+        document = host.home.organisation_document()
+        assert document is not None
         return document
 
-    def credential(self, place: int = PLACE, path: str = "", purpose: str = "revocation") -> Credential:
+    def credential(
+        self, place: int = PLACE, path: str = "", purpose: str = "revocation", host: StatusHost | None = None
+    ) -> Credential:
+        by = host or self.host
         return read_credential(
             {
                 "@context": ["https://www.w3.org/ns/credentials/v2"],
                 "type": ["VerifiableCredential"],
-                "issuer": self.host.issuer,
+                "issuer": by.issuer,
                 "credentialSubject": {"id": "did:key:z6Mk"},
-                "credentialStatus": status_entry(self.host.url + path, place, purpose),
+                "credentialStatus": status_entry(by.url + path, place, purpose),
             }
         )
 
@@ -81,6 +86,49 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
         yield found
         await found.keeper.close()
         await gatherer.close()
+
+
+@pytest_asyncio.fixture
+async def other(kept: Kept, tmp_path: Path) -> AsyncIterator[StatusHost]:
+    """Another organisation's host, which the same keeper asks."""
+    home = create_home(tmp_path / "globex", name="Globex", local=True, port=18_098)
+    async with status_host(home, NOON) as host:
+        kept.hosts.append(host)
+        yield host
+
+
+async def test_lists_of_several_issuers_are_all_there_or_none_counts(kept: Kept, other: StatusHost) -> None:
+    """HIRE-STA-05: each is fetched once, and what came is kept, whatever became of the others."""
+    both = [kept.credential(), kept.credential(host=other)]
+    other.places.add(PLACE)
+    found = await kept.keeper.lists(both, max_age_seconds=0)
+    assert {url: one.issuer for url, one in found.items()} == {host.url: host.issuer for host in kept.hosts}
+    check_status(both[0], found, kept.clock.now())
+    with refuses(CredentialError, "revoked"):
+        check_status(both[1], found, kept.clock.now())
+    other.status = "500 Internal Server Error"
+    kept.at += 10
+    with refuses(CredentialError, "status_unavailable"):
+        await kept.keeper.lists(both, max_age_seconds=0)
+    assert await kept.look(300) == "clear"
+    assert [host.asked for host in kept.hosts] == [2, 2]
+
+
+async def test_who_waits_for_lists_waits_no_longer_than_for_one(kept: Kept, other: StatusHost) -> None:
+    """HIRE-STA-04: one that does not come takes the others with it, for whoever asked for all of them."""
+    other.hangs = True
+    hanging = kept.credential(host=other)
+    impatient = Gatherer(local=True, limits=GathererLimits(seconds=0.2))
+    keeper = StatusKeeper(impatient, kept._document, kept.clock, seconds=lambda: kept.at)
+    for waits in (
+        keeper.lists([hanging], max_age_seconds=0),
+        keeper.lists([kept.credential(), hanging], max_age_seconds=0),
+        keeper.list_at(other.url, other.issuer),
+    ):
+        with refuses(CredentialError, "status_unavailable"):
+            await waits
+    await keeper.close()
+    await impatient.close()
 
 
 async def test_a_list_is_used_as_long_as_both_sides_allow(kept: Kept) -> None:
