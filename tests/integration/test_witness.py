@@ -28,6 +28,7 @@ from undersigned.errors import LedgerError
 from undersigned.evidence import read_archive, tamper, verify_pack
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Gatherer, Home, PrivateKey, SystemClock, export_pack, rotate_key
+from undersigned.runtime.log import witnesses
 from undersigned.runtime.log.logbook import noted
 from undersigned.transparency import (
     MAX_SUBMISSION_BYTES,
@@ -39,6 +40,7 @@ from undersigned.transparency import (
     cosignature_line,
     cosigned_text,
     leaf_hash,
+    read_checkpoint,
     read_note,
     read_verifier,
     signed_note,
@@ -452,6 +454,28 @@ async def test_a_witness_that_knows_less_than_it_did_is_shown_the_rest(tmp_path:
                 assert await asked(peer) == await peer.ledger.tree_size()
     finally:
         await gatherer.close()
+
+
+async def test_a_log_that_has_grown_is_shown_again_while_its_peer_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LOG-21: nobody has to ask for it."""
+    monkeypatch.setattr(witnesses, "ROUND_SECONDS", 0.1)
+    acme, globex = await two_homes(tmp_path)
+    async with (
+        Peer.open(globex) as other,
+        watched(tmp_path, [acme], globex) as (_, url, key),
+        Peer.open(settings(acme, url, key)) as peer,
+    ):
+        await hire(peer, other)
+        await until(lambda: not peer.conversations)
+        size = await peer.ledger.tree_size()
+        await until(lambda: cosigned(peer) == size)
+
+
+def cosigned(peer: Peer) -> int:
+    """Leaves of the log that a witness has signed for."""
+    return read_checkpoint(read_note(peer.witnesses.newest).text).size if peer.witnesses.newest else 0
 
 
 async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
