@@ -187,9 +187,10 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         ]
         assert later["start"] == before["start"]
         assert hired.told(home).startswith(f"local | Contract {hired.contract} "), "the name that every command takes"
-    assert hired.on(acme, "amend", "--drop", "allow-1", "--limit", "read-1;count<=9").code == 0
+    assert hired.on(acme, "amend", "--drop", "allow-1", "--limit", "read-1;count<=9", "--reworks", 2).code == 0
     less = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
     assert [(one["what"], one["proposed"].rpartition(", ")[2]) for one in less["changes"]] == [
+        ("reworks", "2"),
         ("May [allow-1]", "nothing"),
         ("May [read-1]", "at most 9 times"),
     ]

@@ -97,8 +97,9 @@ async def witness(folder: Path) -> AsyncIterator[tuple[WitnessServer, WitnessBoo
         await gatherer.close()
 
 
-async def post(server: WitnessServer, body: bytes) -> tuple[int, str, str]:
-    async with ClientSession() as session, session.post(f"{server.url}/add-checkpoint", data=body) as answer:
+async def post(server: WitnessServer | str, body: bytes) -> tuple[int, str, str]:
+    url = server if isinstance(server, str) else server.url
+    async with ClientSession() as session, session.post(f"{url}/add-checkpoint", data=body) as answer:
         return answer.status, await answer.text(), answer.headers.get("Content-Type", "")
 
 
@@ -207,10 +208,10 @@ def settings(home: Home, url: str, key: str) -> Home:
 
 
 @asynccontextmanager
-async def watched(folder: Path, logs: Iterable[Home], home: Home) -> AsyncIterator[tuple[Process, str, str]]:
-    """`witness serve` for these logs, as a process; its URL and key."""
+async def watched(folder: Path, logs: Iterable[Home | str], home: Home) -> AsyncIterator[tuple[Process, str, str]]:
+    """`witness serve` for logs of these folders or keys, as a process; its URL and key."""
     (port,) = free_ports(1)
-    named = [word for one in logs for word in ("--log", one.configuration.did)]
+    named = [word for one in logs for word in ("--log", one if isinstance(one, str) else one.configuration.did)]
     program = [
         *UNDERSIGNED,
         "witness",
@@ -265,6 +266,25 @@ async def test_a_peer_has_its_log_cosigned_and_one_that_went_back_does_not_start
             assert (refused.value.code, refused.value.exit_code) == ("ledger_diverged", 4), "as 'witness ask' ends"
             told = await ran(tmp_path, "ask", "--home", acme.path, "--json")
             assert (told.code, told.values[0]["error"]["code"]) == (4, "ledger_diverged")
+
+
+async def test_who_signed_two_roots_is_shown_with_both(tmp_path: Path) -> None:
+    """HIRE-LOG-20: of a log that is no agent's, and is watched by its key; both notes are proof to anybody."""
+    _, globex = await two_homes(tmp_path)
+    log = Log().grow(5)
+    key = verifier_text(NoteVerifier(ORIGIN, False, LOG.public_key))
+    assert (await ran(tmp_path, "show", "--home", globex.path)).code == 2, "nothing was ever cosigned"
+    async with watched(tmp_path, [key], globex) as (_, url, _):
+        assert (await ran(tmp_path, "show", "--home", globex.path)).out == "local | nothing was cosigned yet\n"
+        assert (await post(url, log.asks(0, 5)))[0] == 200
+        shown = await ran(tmp_path, "show", "--home", globex.path)
+        assert (shown.code, shown.out.split()) == (0, ["local", "|", "5", ORIGIN])
+        assert (await post(url, Log(odd=True).asks(5, 5)))[0] == 409
+    shown = await ran(tmp_path, "show", "--home", globex.path)
+    assert (shown.code, shown.out.splitlines()[-1]) == (4, f"local | {ORIGIN} signed two roots of 5 leaves")
+    shown = await ran(tmp_path, "show", "--home", globex.path, "--json")
+    heads = [verify_note(note, LOG.public_key, ORIGIN) for note in shown.values[-1]["notes"]]
+    assert [head.root for head in heads] == [log.roots[5], Log(odd=True).grow(5).roots[5]]
 
 
 async def test_a_pack_stands_under_what_witnesses_cosigned(tmp_path: Path) -> None:

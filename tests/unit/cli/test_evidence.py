@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pack_cases import ONE, TWO, WEB, Named, web_document, witnessed_pack
+from pack_cases import ONE, TWO, WEB, Named, books, untimely, web_document, witnessed_pack
 from packs import Hire, far_behind
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
@@ -346,3 +346,17 @@ def test_more_than_a_pack_may_have_does_not_hold(pack: Path, tmp_path: Path) -> 
     assert ran.code == 4
     assert {step["code"] for step in ran.values[0]["steps"]} == {"evidence_invalid"}
     assert "larger than" in ran.values[0]["steps"][0]["detail"]
+
+
+def test_books_that_differ_and_what_came_too_early_are_told_though_the_pack_holds(tmp_path: Path) -> None:
+    """HIRE-LIF-34: the pack is as it was; that somebody said what is not so is in it."""
+    file = tmp_path / "hire.zip"
+    file.write_bytes(next(one.data for one in books() if one.name == "ended"))
+    told = (
+        "by the hirer, 12.5 EUR is owed; by what ended the contract, 0 EUR is owed; by the provider, 12.5 EUR is owed"
+    )
+    ran = run("verify", file)
+    assert (ran.code, ran.out.splitlines()[0]) == (0, f"     books  they differ: {told}")
+    file.write_bytes(next(one.data for one in untimely() if one.name == "Terminate of the hirer in sealed after 0 s"))
+    ran = run("verify", file)
+    assert (ran.code, ran.out.splitlines()[0].split()[:2]) == (0, ["early", "Terminate"])
