@@ -165,3 +165,14 @@ async def test_an_agent_cannot_fill_the_journal_by_asking_for_what_the_rules_ref
                 await client.call_tool("git_commit", {"repo_path": world.app, "message": f"{number}"})
     assert await world.refusals() == [("'tools/call'", "rules")]
     assert await world.signed_refusals() == 1
+
+
+@pytest.mark.parametrize("through", [over_stdio, over_http])
+async def test_where_the_peer_cannot_be_asked_nothing_is_let_in(world: World, through: Any) -> None:
+    """HIRE-MCP-02: "could not ask" is no, and the client is told so at once."""
+    async with through(world, "legacy") as client:
+        assert not (await client.call_tool("git_status", {"repo_path": world.app})).is_error
+        await world.acme.close()
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("git_status", {"repo_path": world.app})
+        assert caught.value.error.data == {"code": "status_unavailable"}
