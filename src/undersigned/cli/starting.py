@@ -7,13 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from undersigned.credentials import Credential
 from undersigned.daemon import Peer
 from undersigned.encoding import Did, EngagementId, Instant, seconds_between
 from undersigned.protocol import ENDED
-from undersigned.runtime import GATE_TOKEN, ClockHeld, SystemClock, load_engagement
+from undersigned.runtime import GATE_TOKEN, ClockHeld, SystemClock, load_engagement, order_in
 
 from .output import Out
 from .words import owed_in_words, plain
@@ -112,5 +110,5 @@ async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:
     if summary is None:
         return False
     facts = (await load_engagement(peer.ledger, summary, peer.own.id)).facts
-    order = msgspec.json.decode(facts.get("order", "{}"), type=dict[str, Any])
-    return order.get("task") == task and not order.get("probe")
+    order = order_in(facts)
+    return order is not None and order.task == task and not order.probe

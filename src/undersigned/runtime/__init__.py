@@ -106,7 +106,7 @@ from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, w
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
-from undersigned.runtime.negotiation.order import Order, bytes_limits
+from undersigned.runtime.negotiation.order import Order, bytes_limits, order_in
 from undersigned.runtime.negotiation.papers import key_lookup
 from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
 from undersigned.runtime.negotiation.waiting import WaitingTerms, no_longer_waiting, waiting_terms
@@ -256,6 +256,7 @@ __all__ = [
     "open_file",
     "open_key",
     "open_requests",
+    "order_in",
     "parse_price",
     "proved",
     "read_document",

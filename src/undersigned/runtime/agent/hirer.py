@@ -25,7 +25,7 @@ from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
 from undersigned.runtime.negotiation.decided import declined, recorded
-from undersigned.runtime.negotiation.order import Order, read_order
+from undersigned.runtime.negotiation.order import ORDER, Order, order_in
 from undersigned.runtime.negotiation.sealing import accept, seal
 from undersigned.trust import Decision, Stake
 
@@ -84,7 +84,7 @@ class HirerSide:
                 "continues": order.continues,
             },
             evidence=earlier,
-            facts=(fact("order", order),),
+            facts=(fact(ORDER, order),),
         )
 
     @staticmethod
@@ -94,10 +94,10 @@ class HirerSide:
         Raises:
             LocalProtocolError: The journal holds none.
         """
-        text = conversation.facts.get("order")
-        if text is None:
+        order = order_in(conversation.facts)
+        if order is None:
             raise LocalProtocolError("not_found", f"the journal of {conversation.id} holds no order")
-        return read_order(text)
+        return order
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What the hirer says now, or None to wait for something that is under way."""

@@ -75,11 +75,10 @@ class Links:
         ahead_of: Callable[[Did], int | None],
         ssl: SSLContext | None = None,
     ) -> None:
-        """`read` takes each message; `opened` is told of each proved connection, and `lost` when
-        the last one to a peer has ended; `locate` gives the URLs at which a
-        peer may listen, the likeliest first; `wanted` says whether a connection to a peer is still worth having,
-        `spent` whether it has to wait before it may come again, `ahead_of` by how many seconds our clock seems to be
-        ahead of its; `ssl` replaces the system's certificate authorities.
+        """`read` takes each message; `opened` is told of each proved connection, and `lost` when the last one to a peer
+        has ended; `locate` gives the URLs at which a peer may listen, the likeliest first; `wanted` says whether a
+        connection to a peer is still worth having, `spent` whether it has to wait before it may come again, `ahead_of`
+        by how many seconds our clock seems to be ahead of its; `ssl` replaces the system's certificate authorities.
         """
         self._identity = identity
         self._clock = clock

@@ -20,7 +20,7 @@ from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.budget import no_room_in
 from undersigned.runtime.execution.review import REVIEW_FAILED
 from undersigned.runtime.execution.settlement import owed_price
-from undersigned.runtime.negotiation.order import read_order
+from undersigned.runtime.negotiation.order import order_in
 from undersigned.scope import whole_scope
 from undersigned.trust import Decision
 
@@ -259,7 +259,7 @@ def not_hired(
             if role == "hirer" and conversation.said("Offer", "provider"):
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price}"
-                most = read_order(conversation.facts["order"]).ceiling if "order" in conversation.facts else price
+                most = order.ceiling if (order := order_in(conversation.facts)) is not None else price
                 if withdraw.reason == "declined" and most != price:
                     asked += f", and {most} is the most that was to be paid"
             if role == "provider" and (price := _asked_more(conversation, withdraw.reason)) is not None:

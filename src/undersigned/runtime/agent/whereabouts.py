@@ -14,7 +14,7 @@ from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import ConfigurationError, ResolutionError, TransportError, UndersignedError
 from undersigned.protocol import Engagement
 from undersigned.runtime.log.logbook import beside, log_url
-from undersigned.runtime.negotiation.order import read_order
+from undersigned.runtime.negotiation.order import order_in
 from undersigned.transport import is_loopback_name
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Whereabouts:
 
     def recall(self, conversation: Conversation) -> None:
         """The same of the order that an engagement was begun with, if it was by us."""
-        order = conversation.facts.get("order")
+        order = order_in(conversation.facts)
         if order is not None:
-            self.note(conversation.id, read_order(order).url)
+            self.note(conversation.id, order.url)
 
     def forget(self, engagement: EngagementId) -> None:
         """Lets go of what the order of an engagement that is over said."""

@@ -16,7 +16,7 @@ from undersigned.evidence import showing
 from undersigned.ledger import Blob, Ledger, Row, Summary
 from undersigned.messages import Offer, Presentation, Seal, recorded_message
 from undersigned.runtime.engagement.turn import load_engagement
-from undersigned.runtime.negotiation.order import read_order
+from undersigned.runtime.negotiation.order import order_in
 
 __all__ = ["above", "vouching"]
 
@@ -33,8 +33,8 @@ async def above(ledger: Ledger, summary: Summary, own: Did, rows: Iterable[Row])
     shown = (offer.parents if offer is not None else None) or ()
     if summary.role != "hirer" or not shown:
         return []
-    order = (await load_engagement(ledger, summary, own)).facts.get("order")
-    within = read_order(order).within if order is not None else None
+    order = order_in((await load_engagement(ledger, summary, own)).facts)
+    within = order.within if order is not None else None
     if within is None:
         return []
     held = [one for one in await ledger.evidence(within.engagement) if one.kind == "did-document"]

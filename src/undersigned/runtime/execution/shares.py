@@ -24,7 +24,7 @@ from undersigned.protocol import Engagement, Finished, Free, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered, contract_of
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked
-from undersigned.runtime.negotiation.order import Within, read_order
+from undersigned.runtime.negotiation.order import Within, order_in
 from undersigned.scope import Limit, counter, whole_scope
 
 from .budget import passed
@@ -58,8 +58,8 @@ class Shares:
 
     def within(self, conversation: Remembered) -> Within | None:
         """What an engagement of ours is ordered under; None if it is no subcontract."""
-        order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
-        return None if order is None else read_order(order).within
+        order = order_in(conversation.facts) if conversation.engagement.role == "hirer" else None
+        return None if order is None else order.within
 
     def weigh(self, engagement: EngagementId, terms: Terms, at: tuple[int, int] | None) -> Callable[[], None]:
         """Whether a contract of ours gets these terms is decided from now on: what is hired under it lies inside them

@@ -257,7 +257,7 @@ class Home:
         return context
 
     def key(self, name: str = "agent") -> PrivateKey:
-        """The private key `agent` or `organisation`.
+        """The private key `agent`, `organisation` or `log`.
 
         Raises:
             ConfigurationError: `key_unavailable`.

@@ -1,9 +1,9 @@
 """Witnesses of our log: strangers to every hire who cosign our checkpoints, and would notice if the log went back.
 
 Each is told of a grown log a while later, not with each leaf, and once more at the end: nobody may be there to ask
-afterwards. One that cannot be reached is asked again. One that has
-cosigned what our log does not continue says that the store was put back from an old copy, or rewritten: then this side
-does not start, because what it would sign contradicts what it signed.
+afterwards. One that cannot be reached is asked again. One that has cosigned what our log does not continue says that
+the store was put back from an old copy, or rewritten: then this side does not start, because what it would sign
+contradicts what it signed.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -32,14 +33,18 @@ from undersigned.scope import Grant, Limit, Scope, WireScope, inside, parse_patt
 from .known_tasks import SBOM_FORMATS
 
 __all__ = [
+    "ORDER",
     "Order",
     "OrderInput",
     "Timing",
     "Within",
     "bytes_limits",
+    "order_in",
     "order_scope",
-    "read_order",
 ]
+
+ORDER: Final = "order"
+"""Name of the fact that holds one."""
 
 
 class OrderInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,9 +240,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def order_in(facts: Mapping[str, str]) -> Order | None:
+    """The order that an engagement was begun with, by the facts of its journal; None if it was not begun by us. Each
+    decision of an engagement asks for it.
+    """
+    text = facts.get(ORDER)
+    return None if text is None else _read(text)
+
+
 @lru_cache(maxsize=256)
-def read_order(text: str) -> Order:
-    """The order in a fact of the journal. Each decision of an engagement asks for it."""
+def _read(text: str) -> Order:
     return msgspec.json.decode(text, type=Order)
 
 
