@@ -9,6 +9,7 @@ Source: protocol-spec/07-contract.md, section 7.2
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -210,4 +211,7 @@ class Terms(_Part, frozen=True, kw_only=True):
     @property
     def criteria(self) -> tuple[CriterionId, ...]:
         """Ids of all acceptance criteria, in order."""
-        return tuple([criterion.id for item in self.deliverables for criterion in item.criteria])
+        found: list[CriterionId] = []
+        for item in self.deliverables:
+            found.extend(map(attrgetter("id"), item.criteria))
+        return tuple(found)

@@ -72,72 +72,52 @@ async def check_received(
     Raises:
         UndersignedError: It does not hold; its path says where in the message.
     """
-    if message.message.type in BARE:
+    body = message.message
+    if body.type in BARE:
         return None, ()
-    at_hand = type(message.message) in AT_HAND
     try:
         # Whoever it names is looked up for the sake of who says it.
-        with nullcontext() if at_hand else looked_up_for(agent.whose(engagement.id, engagement.peer)):
-            return await _checked(agent, conversation, engagement, message, document, now)
+        with nullcontext() if type(body) in AT_HAND else looked_up_for(agent.whose(engagement.id, engagement.peer)):
+            match body:  # what comes most often first: what a message is not takes longer to find out than what it is
+                case Offer():
+                    agent.papers.check_offer(engagement, body, document)
+                    return None, await agent.above.received(conversation, engagement, body)
+                case Presentation():
+                    await agent.meeting.check(engagement, body, now)
+                case Closing():
+                    agent.papers.check_closing(body, advertised(conversation))
+                case Inquiry():
+                    await agent.witness.require(engagement.peer)
+                    if body.continues is not None:
+                        return None, (await continued(agent.ledger, body.continues, engagement.peer),)
+                case Review():
+                    delivery = conversation.last("Delivery", Delivery, "provider")
+                    return None, await agent.reviews.check_review(conversation, engagement, body, document, delivery)
+                case Receipt() | Sync():
+                    await agent.witness.check_notice(body, document)
+                case Acceptance():
+                    if engagement.contract is None:
+                        live, read = engagement.offer, conversation.offered(engagement)
+                        offered = conversation.offered_json(engagement)
+                    else:
+                        live, read = engagement.tabled, conversation.tabled(engagement)
+                        offered = conversation.tabled_json(engagement)
+                    leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
+                    # A late acceptance makes no contract, so it gets no leaf.
+                    if live is not None and now <= live.valid_until:
+                        return leaf, ()
+                case Seal():
+                    sealed = engagement.contract is not None
+                    leaf = agent.changes.leaf(conversation, engagement) if sealed else contract_leaf_of(conversation)
+                    return agent.papers.check_place(body, leaf), ()
+                case Ruling():
+                    return None, await agent.changes.check_ruling(engagement, body.ruling)
+                case _:
+                    pass
     except UndersignedError as error:
         # Whoever checks a document says where in it; the peer is told where in its message.
-        carried = CARRIED.get(message.message.type, "")
+        carried = CARRIED.get(body.type, "")
         if carried and not error.path.startswith((carried, PARENTS)):
             error.path = carried + error.path.removeprefix(SECOND_PROOF)
         raise
-
-
-async def _checked(
-    agent: Agent,
-    conversation: Receiver,
-    engagement: Engagement,
-    message: VerifiedMessage,
-    document: DidDocument,
-    now: Instant,
-) -> tuple[bytes | None, tuple[Blob, ...]]:
-    """As `check_received`; a path is that in what is carried."""
-    body = message.message
-    match body:  # what comes most often first: what a message is not takes longer to find out than what it is
-        case Offer():
-            agent.papers.check_offer(engagement, body, document)
-            return None, await agent.above.received(conversation, engagement, body)
-        case Presentation():
-            await agent.meeting.check(engagement, body, now)
-        case Closing():
-            agent.papers.check_closing(body, advertised(conversation))
-        case Inquiry():
-            await agent.witness.require(engagement.peer)
-            if body.continues is not None:
-                return None, (await continued(agent.ledger, body.continues, engagement.peer),)
-        case Review():
-            delivery = conversation.last("Delivery", Delivery, "provider")
-            return None, await agent.reviews.check_review(conversation, engagement, body, document, delivery)
-        case Receipt() | Sync():
-            await agent.witness.check_notice(body, document)
-        case Acceptance() if engagement.contract is not None:
-            tabled = engagement.tabled
-            leaf = agent.papers.check_acceptance(
-                engagement,
-                conversation.tabled_json(engagement),
-                conversation.tabled(engagement),
-                body.contract_proof,
-                document,
-            )
-            if tabled is not None and now <= tabled.valid_until:
-                return leaf, ()
-        case Seal() if engagement.contract is not None:
-            return agent.papers.check_place(body, agent.changes.leaf(conversation, engagement)), ()
-        case Acceptance():
-            offered, read = conversation.offered_json(engagement), conversation.offered(engagement)
-            leaf = agent.papers.check_acceptance(engagement, offered, read, body.contract_proof, document)
-            live = engagement.offer
-            # A late acceptance makes no contract, so it gets no leaf.
-            if live is not None and now <= live.valid_until:
-                return leaf, ()
-        case Seal():
-            return agent.papers.check_place(body, contract_leaf_of(conversation)), ()
-        case Ruling():
-            return None, await agent.changes.check_ruling(engagement, body.ruling)
-        case _:
-            pass
     return None, ()
