@@ -41,7 +41,7 @@ from undersigned.runtime import (
     hire_order,
 )
 from undersigned.runtime import issue_membership as vouch
-from undersigned.runtime.engagement.turn import entry_of
+from undersigned.runtime.engagement.loading import entry_of
 from undersigned.runtime.fetching.other_side import NoListener
 from undersigned.testing import NOON, Actor, HandClock, Network, Parcel
 from undersigned.transport import Channel, memory_pair

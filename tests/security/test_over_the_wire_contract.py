@@ -31,7 +31,7 @@ from undersigned.messages import Offer
 from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS, fold
 from undersigned.runtime import Home
 from undersigned.runtime.agent.ordering import hire_order
-from undersigned.runtime.engagement.turn import entry_of
+from undersigned.runtime.engagement.loading import entry_of
 from undersigned.testing import (
     ARBITER,
     ARTIFACT,

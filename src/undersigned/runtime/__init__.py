@@ -32,8 +32,9 @@ from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 from undersigned.runtime.artifacts.transfers import Meter
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock, steady_seconds
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.engagement.outgoing import bound_to_key, cannot_sign
-from undersigned.runtime.engagement.turn import Event, Say, Transfer, load_engagement
+from undersigned.runtime.engagement.turn import Event, Say, Transfer
 from undersigned.runtime.evidence.accusations import equivocation_proof, keep_evidence, proved
 from undersigned.runtime.evidence.decisions import (
     DecisionBasis,

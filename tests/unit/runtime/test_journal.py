@@ -12,7 +12,8 @@ from undersigned.errors import LedgerConflict, LedgerError, ScopeError
 from undersigned.ledger import Draw, MemoryLedger, Reservation, Row, Spent
 from undersigned.protocol import Engagement, Noted, apply, begin
 from undersigned.runtime.engagement.journal import Journal
-from undersigned.runtime.engagement.turn import Booked, Turn, load_engagement
+from undersigned.runtime.engagement.loading import load_engagement
+from undersigned.runtime.engagement.turn import Booked, Turn
 
 OWN, PEER, ID = "did:web:acme.example", "did:web:globex.example", "urn:hire:engagement:1"
 NOW, LATER = "2026-11-25T12:00:00Z", "2026-11-25T13:00:00Z"

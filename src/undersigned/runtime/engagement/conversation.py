@@ -40,10 +40,11 @@ from undersigned.protocol import (
 from undersigned.runtime.untaken import Untaken
 
 from .inbox import Arrived, Item, Wish, fail
+from .loading import load_engagement
 from .outgoing import require_suite
 from .receiving import STATING
 from .told import told_of_decision
-from .turn import Declined, Say, Turn, load_engagement, noting
+from .turn import Declined, Say, Turn, noting
 from .waking import Wakeful
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from undersigned.ledger import Ledger, Row, Spent
 from undersigned.protocol import Engagement, position
 
 from .alarm import NOTHING
-from .turn import Loaded, Turn
+from .loading import Loaded
+from .turn import Turn
 
 __all__ = ["Journal", "heard_at"]
 

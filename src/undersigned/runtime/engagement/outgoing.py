@@ -12,7 +12,7 @@ from undersigned.proof import first_suite
 from undersigned.protocol import IDLE, Talks
 from undersigned.transport import Identity
 
-from .turn import Loaded, load_engagement
+from .loading import Loaded, load_engagement
 
 __all__ = ["agreed_suite", "bound_to_key", "cannot_sign", "renew_proof", "require_suite", "sign_message"]
 

@@ -34,10 +34,10 @@ from undersigned.protocol import Early, Engagement, Received, early, judge
 
 from .inbox import Arrived
 from .journal import Journal, heard_at
-from .remembered import counts
+from .loading import counts, load_engagement
 from .saying import Speaker, tells
 from .told import told_of_message
-from .turn import EARLY, Say, Turn, fact, load_engagement, noting, value_in
+from .turn import EARLY, Say, Turn, fact, noting, value_in
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.shell import Shell

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Delivery, Message, Offer, Recorded, VerifiedMessage
+from undersigned.messages import Delivery, Message, Offer, Recorded
 from undersigned.protocol import Contract, Engagement
 
-if TYPE_CHECKING:
-    from .turn import Loaded
+from .loading import PACKED, Kept, Loaded, place_in_force
 
-__all__ = ["PACKED", "Kept", "Remembered", "contract_of", "counts", "place_in_force"]
+__all__ = ["Remembered", "contract_of"]
 
 M = TypeVar("M", bound=Message)
 
 NO_JSON: tuple[Document | None, JsonObject] = (None, {})
 """No document was written out yet."""
 
-Kept: TypeAlias = frozenset[tuple[str, Digest]]
-"""Facts that go into the evidence pack: name and digest."""
-
 NONE_PACKED: Final[Kept] = frozenset()
-
-PACKED: Final = frozenset({"decision", "refused-action"})
-"""Names of facts that go into the evidence pack."""
 
 
 class Remembered:
@@ -215,21 +208,3 @@ def contract_of(engagement: Engagement) -> Contract:
     if engagement.contract is None:
         raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
     return engagement.contract
-
-
-def counts(move: VerifiedMessage, engagement: Engagement) -> bool:
-    """Whether a move that led to `engagement` is one to be remembered: a second acceptance crosses a move that its
-    sender has not seen, moves nothing, and takes the place of the first in nothing.
-    """
-    if move.message.type != "Acceptance":
-        return True
-    tabled = engagement.tabled
-    return move.digest == (tabled.acceptance if tabled is not None else engagement.acceptance)
-
-
-def place_in_force(engagement: Engagement) -> tuple[str, int] | None:
-    """Side and place of the live offer; after the seal, of the one whose document is in force."""
-    contract, live = engagement.contract, engagement.offer
-    if contract is not None and contract.in_force_by is not None:
-        return contract.in_force_by
-    return (live.owner, live.sequence) if live is not None else None

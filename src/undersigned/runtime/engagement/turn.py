@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from undersigned.contract import ContractDocument, Document
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
-from undersigned.errors import LedgerError, PolicyError, UndersignedError
-from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Spent, Stated, Summary
-from undersigned.messages import Message, Need, Offer, VerifiedMessage, recorded_message
-from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
+from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.errors import PolicyError
+from undersigned.ledger import Blob, Commit, Reservation, Row, Spent, Stated, Summary
+from undersigned.messages import Message, Need, VerifiedMessage
+from undersigned.protocol import Engagement, Noted, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
-
-from .remembered import PACKED, Kept, counts, place_in_force
 
 __all__ = [
     "EARLY",
@@ -29,13 +26,10 @@ __all__ = [
     "Declined",
     "Event",
     "Hears",
-    "Loaded",
     "Say",
     "Transfer",
     "Turn",
-    "entry_of",
     "fact",
-    "load_engagement",
     "noting",
     "value_in",
     "withdrawal",
@@ -319,73 +313,3 @@ def leaves_of(rows: Iterable[Row], evidence: Iterable[Blob], secret: bytes) -> l
         if blob.kind == "refusal":
             leaves.append(refusal_leaf(blob.raw))
     return leaves
-
-
-class Loaded(NamedTuple):
-    """An engagement as its journal gives it."""
-
-    engagement: Engagement
-    places: int
-    """Rows of the journal."""
-    facts: dict[str, str]
-    """The last value of each fact noted."""
-    packed: Kept
-    """Facts that go into the evidence pack."""
-    moves: list[Message]
-    """Moves of both sides, in the order of the journal."""
-    notices: set[Digest]
-    """Notices of the peer that were recorded."""
-
-    def offered(self) -> ContractDocument | None:
-        """The document of the live offer; after the seal, what is in force; None if there is none."""
-        document = self._document(place_in_force(self.engagement))
-        return document if isinstance(document, ContractDocument) else None
-
-    def tabled(self) -> Document | None:
-        """The amendment or release that is on the table, if one is."""
-        tabled = self.engagement.tabled
-        return self._document((tabled.owner, tabled.sequence)) if tabled is not None else None
-
-    def _document(self, place: tuple[str, int] | None) -> Document | None:
-        """Of the offer in a place: of two the first was refused, and gave it up (rule N9)."""
-        offers = (move for move in reversed(self.moves) if isinstance(move, Offer))
-        return next((move.document for move in offers if (move.role, move.sequence) == place), None)
-
-
-async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
-    """The engagement folded from its journal.
-
-    Raises:
-        LedgerError: As `Ledger.rows`; `store_corrupt`, the journal holds what is no message, or what the rules refuse.
-    """
-    engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
-    facts: dict[str, str] = {}
-    packed: set[tuple[str, Digest]] = set()
-    moves: list[Message] = []
-    notices: set[Digest] = set()
-    rows = await ledger.rows(summary.engagement)
-    for place, row in enumerate(rows, start=1):
-        try:
-            entry = entry_of(row)
-            engagement = apply(engagement, entry)
-        except UndersignedError as error:  # who writes here has judged it, maybe by older rules
-            where = f"line {place} of the journal of {summary.engagement}"
-            raise LedgerError("store_corrupt", f"{where} is none by the rules of this version: {error}") from error
-        if isinstance(entry, Noted):
-            facts[entry.name] = entry.value
-            if entry.name in PACKED:
-                packed.add((entry.name, digest_bytes(row.raw)))
-        elif not entry.message.message.notice:
-            if counts(entry.message, engagement):
-                moves.append(entry.message.message)
-        elif row.kind == "received" and row.type != "Progress":
-            notices.add(row.digest)
-    return Loaded(engagement, len(rows), facts, frozenset(packed), moves, notices)
-
-
-def entry_of(row: Row) -> Entry:
-    """The entry that a journal row stands for. Its proof was checked when it was written."""
-    if row.kind == "noted":
-        return Noted(row.type, row.raw.decode(), row.at)
-    message = recorded_message(row.raw)
-    return Sent(message, row.at) if row.kind == "sent" else Received(message, row.at)

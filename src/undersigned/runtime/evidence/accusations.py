@@ -29,7 +29,7 @@ from undersigned.ledger import Ledger, Seen
 from undersigned.messages import Ruling, SignedMessage, decode_message, verify_message
 from undersigned.protocol import arbiters
 from undersigned.runtime.engagement.documents import recorded_documents
-from undersigned.runtime.engagement.turn import load_engagement
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.files import write_whole
 from undersigned.runtime.home.home import Home
 from undersigned.runtime.log.forks import DocumentsOf, by_one, check_fork, fork_document, fork_in

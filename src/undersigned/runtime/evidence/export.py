@@ -20,7 +20,7 @@ from undersigned.ledger import Blob, Ledger, Row, Summary
 from undersigned.messages import recorded_message
 from undersigned.runtime.artifacts.store import ArtifactStore
 from undersigned.runtime.clock import SystemClock
-from undersigned.runtime.engagement.turn import load_engagement
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.log.forks import fork_in
 from undersigned.runtime.log.logbook import logged
 from undersigned.trust import Decision, Inputs

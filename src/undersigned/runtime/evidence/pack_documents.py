@@ -15,7 +15,7 @@ from undersigned.errors import UndersignedError
 from undersigned.evidence import showing
 from undersigned.ledger import Blob, Ledger, Row, Summary
 from undersigned.messages import Offer, Presentation, Seal, recorded_message
-from undersigned.runtime.engagement.turn import load_engagement
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.negotiation.order import order_in
 
 __all__ = ["above", "vouching"]

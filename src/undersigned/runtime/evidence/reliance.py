@@ -12,7 +12,7 @@ from undersigned.encoding import JsonObject
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Presentation
-from undersigned.runtime.engagement.turn import load_engagement
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import OpenEngagement, shown_in
 

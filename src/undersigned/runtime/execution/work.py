@@ -25,8 +25,9 @@ from undersigned.runtime.application import in_short, raised_at
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.journal import heard_at
+from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.engagement.pace import progress_seconds
-from undersigned.runtime.engagement.turn import Say, load_engagement
+from undersigned.runtime.engagement.turn import Say
 
 from .job import Job, run_handler
 

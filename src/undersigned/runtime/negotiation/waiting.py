@@ -15,7 +15,7 @@ from undersigned.encoding import Did, Instant, digest_hash
 from undersigned.errors import FormatError, LocalProtocolError, PolicyError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.protocol import ENDED
-from undersigned.runtime.engagement.turn import Loaded, load_engagement
+from undersigned.runtime.engagement.loading import Loaded, load_engagement
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Put, Standing, VerifiedApproval, weigh
 
