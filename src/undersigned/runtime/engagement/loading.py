@@ -14,9 +14,9 @@ from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Message, Offer, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin
 
-__all__ = ["PACKED", "Kept", "Loaded", "counts", "entry_of", "load_engagement", "place_in_force"]
+__all__ = ["PACKED", "Loaded", "Packed", "counts", "entry_of", "load_engagement", "place_in_force"]
 
-Kept: TypeAlias = frozenset[tuple[str, Digest]]
+Packed: TypeAlias = frozenset[tuple[str, Digest]]
 """Facts that go into the evidence pack: name and digest."""
 
 PACKED: Final = frozenset({"decision", "refused-action"})
@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
     """Rows of the journal."""
     facts: dict[str, str]
     """The last value of each fact noted."""
-    packed: Kept
+    packed: Packed
     """Facts that go into the evidence pack."""
     moves: list[Message]
     """Moves of both sides, in the order of the journal."""

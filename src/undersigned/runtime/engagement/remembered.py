@@ -10,7 +10,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer, Recorded
 from undersigned.protocol import Contract, Engagement
 
-from .loading import PACKED, Kept, Loaded, place_in_force
+from .loading import PACKED, Loaded, Packed, place_in_force
 
 __all__ = ["Remembered", "contract_of"]
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Message)
 NO_JSON: tuple[Document | None, JsonObject] = (None, {})
 """No document was written out yet."""
 
-NONE_PACKED: Final[Kept] = frozenset()
+NONE_PACKED: Final[Packed] = frozenset()
 
 
 class Remembered:
@@ -34,7 +34,7 @@ class Remembered:
         self.engagement = engagement
         self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
-        self.packed: Kept = NONE_PACKED
+        self.packed: Packed = NONE_PACKED
         """Decisions and refused actions that were noted."""
         self._last: dict[tuple[str, str], Message] = {}
         self._offers: dict[tuple[str, int], Document] = {}
