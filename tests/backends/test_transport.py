@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -467,5 +468,24 @@ async def test_what_is_answered_over_tls_comes_whole() -> None:
     writer.write(f"GET /artifacts/{digest_bytes(b'')} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
     assert await reader.readexactly(sum(map(len, pieces))) == b"".join(pieces)
+    writer.close()
+    await listener.stop()
+
+
+async def test_an_ipv6_address_is_listened_on() -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+    async def accept(channel: Channel) -> None:
+        raise AssertionError
+
+    listener = PublicListener("::1", 0, documents=lambda path: None, accept=accept)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("::1", listener.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
     writer.close()
     await listener.stop()

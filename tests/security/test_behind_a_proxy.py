@@ -241,6 +241,21 @@ def test_who_asks_again_on_a_connection_of_a_proxy_is_not_one_more() -> None:
     assert door.enter("203.0.113.7") == NotAdmitted("overloaded", by_address=True)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("203.0.113.7", "::ffff:203.0.113.7"),
+        ("2001:db8::1", "2001:db8::ffff:0:0:2"),
+        ("fe80::1%eth0", "fe80::2%eth1"),
+    ],
+)
+def test_one_place_is_one_whatever_it_is_called(one: str, other: str) -> None:
+    """HIRE-LIM-02: an IPv4 address in its other spelling, and the /64 that one customer has."""
+    door = Door(msgspec.structs.replace(LISTENING, unproved_per_address=1), lambda: 0.0, NO_PROXIES)
+    assert isinstance(door.enter(one), Ticket)
+    assert door.enter(other) == NotAdmitted("overloaded", by_address=True)
+
+
 async def test_an_upgrade_behind_another_request_is_none_where_no_proxy_is() -> None:
     async with served(proves=False, proxies=BEHIND) as serving:
         reader, writer = await raw(serving, source="127.0.0.2")
