@@ -15,6 +15,7 @@ from undersigned.protocol import Ending, owed
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.receiving import OF_OUR_LOG
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import EARLY, Event
 from undersigned.runtime.execution.books import Differs, books_differ
 from undersigned.runtime.execution.budget import no_room_in
@@ -121,27 +122,14 @@ async def hire_result(
             why = f"of its {last.type}" if last.message else "we could not decide"
             raise PolicyError(last.code, f"we withdrew, because {why}: {_cause(last)}", engagement=engagement.id)
         raise not_hired(conversation, refused, last, decision)
-    cancelled = ""
+    price, cancelled = owed_price(conversation, engagement), ""
     if conversation.said("Cancel", "hirer"):
         cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
     if not conversation.said("Review", "hirer"):
-        ends = ", ".join(_ending(conversation, each) for each in contract.endings) or engagement.state
-        if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
-            price = owed_price(conversation, engagement)
-            text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
-            raise PolicyError("decision_failed", f"{text}; owed by it: {price}")
-        if cancelled:
-            raise PolicyError("policy_denied", f"{cancelled}; the contract ended without a review: {ends}")
-        price, early = owed_price(conversation, engagement), ""
-        if EARLY in conversation.facts:
-            early = "; what ended it came before its time by our record, and our books object: see 'contract show'"
-        differ = "".join(f"; the books differ in {one.explain()}" for one in books_differ(conversation.facts))
-        text = f"the contract ended without a review: {ends}; owed by it: {price}"
-        raise PolicyError("upstream_failed", text + early + differ)
+        raise _unreviewed(conversation, price, cancelled)
     review = conversation.last("Review", Review, "hirer")
     delivery = conversation.last("Delivery", Delivery, "provider")
     if cancelled and delivery.outcome != "complete":
-        price = owed_price(conversation, engagement)
         kept = "; what was handed over is in 'contract show'" if delivery.artifacts else ""
         text = f"{cancelled}; the delivery is {delivery.outcome}, owed {price}{kept}"
         raise PolicyError("policy_denied", text)
@@ -149,33 +137,55 @@ async def hire_result(
         told = f"the provider did not finish the work: the delivery is {delivery.outcome}"
         hints = await _refusals(peer, engagement.id) + _bounds(conversation.offered().terms, delivery)
         raise PolicyError("upstream_failed", told + (hints or "; why, only whoever runs it can say"))
-    criteria = {criterion.id: criterion.met for criterion in review.criteria}
-    price = owed_price(conversation, engagement)
     if review.verdict != "accepted":
-        notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
-        missed = ", ".join(name for name, met in criteria.items() if not met)
-        why = conversation.facts.get("rejected") or ""
-        notes += [code for code in ("too_large",) if why.startswith(code)]  # without criteria there are no notes
-        code = next((code for code in ("digest_mismatch", "too_large") if code in notes), "evidence_invalid")
-        found = why or (f"not met: {missed}" if missed else "")
-        if (verifier := conversation.offered().terms.evidence.verifier) is not None:
-            ours = f"our own check: {found}" if found else "our own check found nothing"
-            found = f"by {verifier}, the verifier of the contract; {ours}"
-        later = ""
-        if engagement.state == "closing" and disputable(conversation):
-            later = f"; its provider may put that before the arbiter until {owed(engagement).by}: keep a peer running"
-        owed_all_the_same = f"; owed {price}" if price.amount != "0" else ""
-        raise VerificationError(code, f"the delivery was rejected: {found}{owed_all_the_same}{later}")
+        raise _rejected(conversation, review, price)
     return HireResult(
         engagement=engagement.id,
         provider=engagement.peer,
         contract=contract.digest,
         artifacts=await Contents.of(peer.artifacts, {a.name: a.digest for a in delivery.artifacts}),
         price=str(price),
-        criteria=criteria,
+        criteria={criterion.id: criterion.met for criterion in review.criteria},
         books=books_differ(conversation.facts),
         unclosed=unclosed,
     )
+
+
+def _unreviewed(conversation: Conversation, price: Price, cancelled: str) -> PolicyError:
+    """How a contract ended of which we made no review, `cancelled` by us or not."""
+    engagement = conversation.engagement
+    endings = contract_of(engagement).endings
+    ends = ", ".join(_ending(conversation, each) for each in endings) or engagement.state
+    if (failed := conversation.facts.get(REVIEW_FAILED)) is not None:
+        text = f"our own review failed ({failed}), and the contract ended without one: {ends}"
+        return PolicyError("decision_failed", f"{text}; owed by it: {price}")
+    if cancelled:
+        return PolicyError("policy_denied", f"{cancelled}; the contract ended without a review: {ends}")
+    early = ""
+    if EARLY in conversation.facts:
+        early = "; what ended it came before its time by our record, and our books object: see 'contract show'"
+    differ = "".join(f"; the books differ in {one.explain()}" for one in books_differ(conversation.facts))
+    text = f"the contract ended without a review: {ends}; owed by it: {price}"
+    return PolicyError("upstream_failed", text + early + differ)
+
+
+def _rejected(conversation: Conversation, review: Review, price: Price) -> VerificationError:
+    """That what was delivered was not accepted, why, and what follows."""
+    notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
+    missed = ", ".join(criterion.id for criterion in review.criteria if not criterion.met)
+    why = conversation.facts.get("rejected") or ""
+    notes += [code for code in ("too_large",) if why.startswith(code)]  # without criteria there are no notes
+    code = next((code for code in ("digest_mismatch", "too_large") if code in notes), "evidence_invalid")
+    found = why or (f"not met: {missed}" if missed else "")
+    if (verifier := conversation.offered().terms.evidence.verifier) is not None:
+        ours = f"our own check: {found}" if found else "our own check found nothing"
+        found = f"by {verifier}, the verifier of the contract; {ours}"
+    later = ""
+    if conversation.engagement.state == "closing" and disputable(conversation):
+        by = owed(conversation.engagement).by
+        later = f"; its provider may put that before the arbiter until {by}: keep a peer running"
+    owed_all_the_same = f"; owed {price}" if price.amount != "0" else ""
+    return VerificationError(code, f"the delivery was rejected: {found}{owed_all_the_same}{later}")
 
 
 def _ending(conversation: Conversation, ending: Ending) -> str:
