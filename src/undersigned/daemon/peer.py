@@ -196,7 +196,6 @@ class Peer(Agent):
             proxies=self.home.proxies,
             otherwise=otherwise(self.home, part.port),
         )
-        self._open = asyncio.Event()
         self._has_listened = True
         try:
             await self._listener.start()
@@ -220,18 +219,15 @@ class Peer(Agent):
         except BaseException:
             await self.close()
             raise
-        # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
-        # after this returned, is offered to the first who came.
-        self._open.set()
 
     async def _accept(self, channel: Channel) -> None:
-        await self._open.wait()
+        await self.ready.wait()
         await self.links.accept(channel)
 
     async def _artifact(self, asked: ArtifactRequest) -> ArtifactResponse:
         # While engagements are not all there, to say that there is none would be a verdict: of a hirer about what was
         # delivered, or of a provider about its input. That it may be tried again is none.
-        if not self._open.is_set():
+        if not self.ready.is_set():
             return ArtifactResponse(503, code="overloaded")
         return await self._door.answer(asked)
 
@@ -280,7 +276,6 @@ class Peer(Agent):
         if not self._has_listened:
             return
         self.require_loop()
-        self._open.clear()  # whoever comes back now waits, and hears the end
         try:
             await super().close()
         finally:

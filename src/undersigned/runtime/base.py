@@ -78,6 +78,10 @@ class AgentBase:
         self._ledger: Ledger | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where it runs, from its start to its end."""
+        self.ready = asyncio.Event()
+        """Set from its start on until it closes. Whoever waits for it goes on at the next turn of the loop: what the
+        application says that it offers or reviews, right after the start returned, counts for what goes on from before.
+        """
         self._tasks: set[asyncio.Task[None]] = set()
         self.late_seconds = 5.0
         """After which a close says in the log what it waits for."""
@@ -125,12 +129,13 @@ class AgentBase:
         """
         if self._loop is not None:
             raise LocalProtocolError("wrong_state", "the peer is started already: enter it once, and share it")
-        self._loop = asyncio.get_running_loop()
+        self._loop, self.ready = asyncio.get_running_loop(), asyncio.Event()
         try:
             yield
         except BaseException:
             self._loop = None
             raise
+        self.ready.set()
 
     def _forget_loop(self) -> None:
         self._loop = None

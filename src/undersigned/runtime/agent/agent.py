@@ -223,6 +223,7 @@ class Agent(Offering):
         """
         self.require_loop()
         self.closing = True
+        self.ready.clear()  # whoever comes back now waits, and hears the end
         async with AsyncExitStack() as rest:  # asked twice to end, it still puts all away
             rest.callback(self._forget_loop)
             rest.push_async_callback(self._put_away)

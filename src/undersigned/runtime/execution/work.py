@@ -85,6 +85,7 @@ class Worker:
 
     async def _run(self, conversation: Conversation, effect: Work) -> None:
         try:
+            await self._agent.ready.wait()  # its handler may be offered once this side has started
             await self._work(conversation, effect)
         finally:
             self._ended(conversation)
