@@ -180,6 +180,7 @@ def _let_go_of_errors() -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    end_quietly()
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that cannot write a character is no reason to fail.
@@ -200,10 +201,7 @@ def _with_code(exc: click.ClickException) -> click.ClickException:
 def _code() -> int:
     """Does what the command line says; the exit code."""
     try:
-        try:
-            return _group.main(prog_name="undersigned", standalone_mode=False)
-        finally:
-            end_quietly()
+        return _group.main(prog_name="undersigned", standalone_mode=False)
     except click.ClickException as exc:
         if "--json" in sys.argv and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
             from undersigned.errors import ConfigurationError
@@ -216,5 +214,4 @@ def _code() -> int:
                 _with_code(exc).show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        end_quietly()  # the last Ctrl-C may have come just before it was said, or in its midst
         return INTERRUPTED

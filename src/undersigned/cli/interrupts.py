@@ -48,7 +48,7 @@ class Interrupts:
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
-        if before[signal.SIGINT] is signal.default_int_handler:
+        if before[signal.SIGINT] in (signal.default_int_handler, _end_now):
             signal.signal(signal.SIGINT, self.asked)
         try:
             yield
@@ -130,8 +130,9 @@ def stop_signal(*, works: bool = False) -> asyncio.Event:
 
 
 def end_quietly() -> None:
-    """For a program that has done all and told all: Ctrl-C ends it without a word, while Python waits for threads and
-    after that, when it has taken its handlers away.
+    """Before a command has begun and after it has told all, Ctrl-C ends the program without a word: while it loads what
+    it needs, some of which drops whatever is raised in its midst; while Python waits for threads; and after that, when
+    it has taken its handlers away.
     """
     if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end_now)
