@@ -120,7 +120,7 @@ async def trust_add(
         tell_changes(out, compared)
         lost = await told_lost(out, opened, book.anchors, compared.after, now)
         if lost and not yes:
-            return waits_for_yes(out, lost)
+            return waits_for_yes(out)
     else:
         if evidence is None:
             raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is it believed?")
@@ -171,7 +171,7 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
             style="yellow",
         )
     if (lost or wider) and not yes:
-        return waits_for_yes(out, lost)
+        return waits_for_yes(out)
     for kept in records:
         book.remove(kept)
     for anchor in listed:

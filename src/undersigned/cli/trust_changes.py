@@ -129,9 +129,9 @@ async def told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: 
     return lost
 
 
-def waits_for_yes(out: Out, lost: tuple[Lost, ...]) -> int:
-    """Tells that nothing was changed, because of these; the exit code for it."""
-    out.value({"state": "waits for --yes", "losing": len(lost)})
+def waits_for_yes(out: Out) -> int:
+    """Tells that nothing was changed, because of what was told to be lost; the exit code for it."""
+    out.value({"state": "waits for --yes"})
     out.line("nothing was changed; --yes goes on all the same", style="yellow")
     return WAITS
 

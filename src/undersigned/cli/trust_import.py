@@ -102,7 +102,7 @@ async def trust_import(
     tell_changes(out, compared)
     lost = await told_lost(out, opened, book.anchors, compared.after, now)
     if lost and not yes:
-        return waits_for_yes(out, lost)
+        return waits_for_yes(out)
     record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, document=issuer, evidence=evidence, added=now)
     return await sign_and_put(out, opened, book, record, now)
 

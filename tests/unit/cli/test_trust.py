@@ -430,27 +430,47 @@ def test_what_is_published_is_signed_by_a_command(home: Path, tmp_path: Path) ->
     assert trust(home, "import", established).code == 0
 
 
-def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """HIRE-ANC-05: it is shown first, and the exit code says that somebody has to decide."""
+def one_relies_on(issuer: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open engagement rests on what this one said; what a real ledger gives is shown by
+    tests/unit/runtime/test_reliance.py.
+    """
     relying = OpenEngagement(
         engagement="urn:hire:engagement:e",
         peer=AGENT.did,
         required=("MembershipCredential",),
-        shown=(ShownClaim(BODY.did, "MembershipCredential"),),
+        shown=(ShownClaim(issuer.did, "MembershipCredential"),),
     )
 
     async def one_is_open(*_: object) -> list[OpenEngagement]:
         return [relying]
 
-    # What a real ledger gives is shown by tests/unit/runtime/test_reliance.py.
     monkeypatch.setattr("undersigned.cli.trust_changes.open_engagements", one_is_open)
+
+
+def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ANC-05: it is shown first, and the exit code says that somebody has to decide."""
+    one_relies_on(BODY, monkeypatch)
     before = files(home)
     ran = trust(home, "remove", BODY.did)
-    assert (ran.code, ran.values[0]["losing"], ran.values[0]["peer"]) == (7, relying.engagement, AGENT.did)
+    assert (ran.code, ran.values[0]["losing"], ran.values[0]["peer"]) == (7, "urn:hire:engagement:e", AGENT.did)
     assert files(home) == before
     spoken = run("trust", "remove", BODY.did, "--home", home)
     assert "loses its path: urn:hire:engagement:e" in spoken.out
     assert trust(home, "remove", BODY.did, "--yes").code == 0
     assert anchors(home) == Anchors()
+
+
+def test_a_set_that_names_others_waits_for_a_yes_as_well(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ANC-05: what is imported may take as much away as what is removed."""
+    one_relies_on(EVE, monkeypatch)
+    assert trust(home, "import", published(tmp_path, 1, Anchor(issuer=EVE.did)), *WHY).code == 0
+    second, before = published(tmp_path, 2, Anchor(issuer=AGENT.did)), files(home)
+    ran = trust(home, "import", second, *WHY)
+    assert (ran.code, [one["losing"] for one in ran.values if "losing" in one]) == (7, ["urn:hire:engagement:e"])
+    assert files(home) == before
+    assert trust(home, "import", second, *WHY, "--yes").code == 0
+    assert {one.issuer for one in anchors(home).anchors} == {BODY.did, AGENT.did}
