@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from undersigned import Peer
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.ledger.sqlite_file import Lock
-from undersigned.messages import Review
-from undersigned.runtime import ControlPart, Reviewed, StatusRegister
+from undersigned.runtime import ControlPart, StatusRegister
 from undersigned.runtime.engagement.conversations import Conversations
-from undersigned.runtime.execution import inspection
 from undersigned.testing import free_ports
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -53,18 +50,6 @@ async def test_whoever_comes_while_a_peer_is_opened_finds_what_it_offers(
             assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
 
 
-def slowly(peer: Peer, monkeypatch: pytest.MonkeyPatch, goes_on: Callable[[], Any]) -> Peer:
-    """A peer whose start is not over before that."""
-
-    async def takes_long() -> None:
-        await until(goes_on)
-        for _ in range(1000):
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(peer, "_start_gates", takes_long)
-    return peer
-
-
 async def test_work_that_goes_on_is_done_by_what_is_offered_once_the_peer_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,43 +62,16 @@ async def test_work_that_goes_on_is_done_by_what_is_offered_once_the_peer_is_ope
             done = asyncio.ensure_future(order)
             await until(lambda: provider.worker.at_work)
         provider = Peer.open(provides)
-        async with slowly(provider, monkeypatch, lambda: provider.worker.at_work):
+
+        async def takes_long() -> None:
+            await until(lambda: provider.worker.at_work)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr(provider, "_start_gates", takes_long)
+        async with provider:
             provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
             assert (await done)["summary.txt"] == REPORT.split(b"\n", 1)[0]
-
-
-async def test_what_goes_on_is_reviewed_as_is_said_once_the_peer_is_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same of a hirer: no person is asked for want of a function that reviews."""
-    provides, hires = await two_homes(tmp_path)
-    began, asked, said = asyncio.Event(), asyncio.Event(), inspection.said_by_function
-
-    async def is_asked(*given: Any) -> Any:
-        asked.set()
-        return await said(*given)
-
-    async def never(_: Reviewed) -> dict[str, bool]:
-        began.set()
-        return await asyncio.Event().wait()  # type: ignore[return-value]
-
-    async def is_short(reviewed: Reviewed) -> dict[str, bool]:
-        return {"short": b"\n" not in reviewed.artifacts["summary.txt"]}
-
-    async with Peer.open(provides) as provider:
-        provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
-        async with Peer.open(hires) as hirer:
-            terms: Any = {"task": "summary", "inputs": {"report": REPORT}, "criteria": {"short": "one line"}}
-            order = asyncio.ensure_future(hirer.hire(provider.own.id, price="5 EUR", review=never, **terms))
-            await began.wait()
-            order.cancel()
-        monkeypatch.setattr(inspection, "said_by_function", is_asked)
-        hirer = Peer.open(hires)
-        async with slowly(hirer, monkeypatch, asked.is_set):
-            hirer.reviewers["summary"] = is_short
-            (conversation,) = hirer.conversations.values()
-            await until(lambda: conversation.said("Review", "hirer"), 10)
-            assert conversation.last("Review", Review).verdict == "accepted"
 
 
 async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_it(

@@ -80,7 +80,7 @@ class AgentBase:
         """Where it runs, from its start to its end."""
         self.ready = asyncio.Event()
         """Set from its start on until it closes. Whoever waits for it goes on at the next turn of the loop: what the
-        application says that it offers or reviews, right after the start returned, counts for what goes on from before.
+        application says that it offers, right after the start returned, counts for what goes on from before.
         """
         self._tasks: set[asyncio.Task[None]] = set()
         self.late_seconds = 5.0

@@ -81,7 +81,6 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
     document = conversation.offered()
     if not document.terms.criteria:
         return {}
-    await agent.ready.wait()  # an application may say how it reviews once this side has started
     reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
     if reviewer is None:
         if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
