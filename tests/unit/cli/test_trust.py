@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 import tomllib
@@ -17,6 +18,7 @@ from undersigned.credentials import build_credential, credential_config
 from undersigned.encoding import JsonObject, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import AnchorBook, Home, SystemClock, load_anchors, sign_record
+from undersigned.runtime.files import files_of
 from undersigned.trust import Anchor, Anchors, OpenEngagement, ShownClaim, anchor_set, record_config
 from unit.cli.running import files, run
 
@@ -100,6 +102,39 @@ def test_an_anchor_is_added_by_a_signed_record_and_removed_again(home: Path) -> 
     assert anchors(home).digest == Anchors.of(BODY.did).digest
     assert len(list((home / "anchors" / "removed").iterdir())) == 1
     assert trust(home, "remove", EVE.did).error["code"] == "not_found"
+
+
+def test_what_another_command_puts_aside_meanwhile_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that remove at once, or one beside whoever reads: it was told as a folder that cannot be used."""
+    record = Path(trust(home, "add", EVE.did, *WHY).values[0]["file"])
+    credential = home / "credentials" / "membership.json"
+
+    def gone_since(folder: Path, pattern: str) -> list[Path]:
+        listed = files_of(folder, pattern)
+        for file in listed:
+            file.rename(home / file.name)
+        return listed
+
+    monkeypatch.setattr(importlib.import_module("undersigned.runtime.home.anchors"), "files_of", gone_since)
+    monkeypatch.setattr(importlib.import_module("undersigned.runtime.home.home"), "files_of", gone_since)
+    assert anchors(home) == Anchors.of(BODY.did)
+    assert Home(home).credentials() == ()
+    for file in (record, credential):
+        (home / file.name).unlink()
+        file.symlink_to(home / "nowhere")  # which is not gone: believing or showing less would not say why
+    monkeypatch.undo()
+    with pytest.raises(ConfigurationError, match="No such file"):
+        anchors(home)
+    with pytest.raises(ConfigurationError, match="No such file"):
+        Home(home).credentials()
+
+
+def test_an_anchor_that_is_removed_twice_at_once_is_removed(home: Path) -> None:
+    assert trust(home, "add", EVE.did, *WHY).code == 0
+    books = [AnchorBook(Home(home), SystemClock().now()) for _ in range(2)]
+    for book in books:
+        book.remove(book.records[0])
+    assert anchors(home) == Anchors.of(BODY.did)
 
 
 def test_an_anchor_of_the_configuration_is_taken_off_its_list(home: Path) -> None:

@@ -107,7 +107,7 @@ class AnchorBook:
             files = files_of(home.anchors, "*.json")
         except OSError as exc:  # believing nobody would say no to all, and not why
             raise ConfigurationError("bad_configuration", f"{home.anchors} cannot be read: {why(exc)}") from exc
-        kept = [self._kept(file) for file in files]
+        kept = [one for one in map(self._kept, files) if one is not None]
         try:
             latest = latest_sets(one.record.set for one in kept if one.record and one.record.set)
         except UndersignedError as error:
@@ -178,7 +178,7 @@ class AnchorBook:
     def _put_aside(self, record: KeptRecord) -> None:
         file, gone = self._home.anchors / f"{record.digest}.json", self._home.anchors / "removed"
         gone.mkdir(parents=True, exist_ok=True)
-        if file.exists():
+        with suppress(FileNotFoundError):  # another command was there first
             file.rename(gone / file.name)
 
     def unlist(self, did: Did) -> None:
@@ -227,7 +227,8 @@ class AnchorBook:
                         return self._checked(document, {**self._documents, did: DidDocument(did, raw)})
             raise
 
-    def _kept(self, file: Path) -> KeptRecord:
+    def _kept(self, file: Path) -> KeptRecord | None:
+        """The record in a file; None if another command has put it aside since the folder was listed."""
         try:
             document = read_document(file)
             digest = digest_of(document)
@@ -236,6 +237,8 @@ class AnchorBook:
             content = read_record(document)
             return KeptRecord(digest=digest, document=document, content=content, record=self._recorded(document))
         except UndersignedError as error:
+            if not os.path.lexists(file):
+                return None
             raise ConfigurationError("bad_configuration", f"{file}: {error}") from error
 
 

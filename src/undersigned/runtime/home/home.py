@@ -407,7 +407,14 @@ class Home:
             files = files_of(folder, "*.json")
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{folder} cannot be read: {why(exc)}") from exc
-        return tuple(map(self.credential, files))
+        found: list[Credential] = []
+        for file in files:
+            try:
+                found.append(self.credential(file))
+            except ConfigurationError:
+                if os.path.lexists(file):  # else another command has put it aside since the folder was listed
+                    raise
+        return tuple(found)
 
     @staticmethod
     def credential(file: Path) -> Credential:
