@@ -43,7 +43,7 @@ from undersigned.runtime import (
 from undersigned.transport import free_ports
 
 from .export import export_to
-from .options import FILE, FOLDER
+from .options import FILE, HOMES
 from .output import CHECK_FAILED, Out, checking, meeting
 from .words import counted, plain, typed
 
@@ -342,7 +342,7 @@ def _tell_evidence(out: Out, packs: Mapping[str, Path], result: Mapping[str, Any
 @click.option(
     "--dir",
     "folder",
-    type=FOLDER,
+    type=HOMES,
     default=Path("undersigned-demo"),
     show_default=True,
     help="Folder for what is made; each run gets one of its own in it.",

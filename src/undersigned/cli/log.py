@@ -41,7 +41,7 @@ from undersigned.transparency import MAX_NOTE_BYTES, Checkpoint, leaf_hash, read
 from .bar import bar
 from .interrupts import ended_gently
 from .ledger import ledger
-from .options import FILE, FOLDER, FORCE_OPTION, NOTE_OPTION, did_here, open_gatherer, write_new
+from .options import FILE, FORCE_OPTION, HOMES, NOTE_OPTION, did_here, open_gatherer, write_new
 from .output import (
     CHECK_FAILED,
     HOME_OPTION,
@@ -277,7 +277,7 @@ class _Stopped(Exception):
 
 
 @ledger.command("backup")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=HOMES)
 @HOME_OPTION
 @command
 async def ledger_backup(out: Out, folder: Path, home: str | None) -> None:

@@ -56,6 +56,7 @@ __all__ = [
     "FOLDER",
     "FORCE_OPTION",
     "GATES_OPTION",
+    "HOMES",
     "NOTE_OPTION",
     "VERBOSE_OPTION",
     "WAIT_OPTION",
@@ -154,6 +155,23 @@ FILE = NamedPath(path_type=Path, dir_okay=False)
 FOLDER = NamedPath(path_type=Path, file_okay=False)
 FOLDER.name = "folder"
 """The name of a folder."""
+
+
+class _Homes(NamedPath):
+    """The name of a folder that becomes a state folder, or has some in it: text, as every state folder's name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as `click.Path` gives it."""
+        try:
+            os.fsencode(value).decode()
+        except UnicodeDecodeError:
+            self.fail("expected text in UTF-8", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+HOMES = _Homes(path_type=Path, file_okay=False)
+HOMES.name = "folder"
+"""The name of a folder for state folders."""
 
 
 class FilePath(NamedPath):

@@ -14,7 +14,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.runtime import CONFIGURATION, SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
 
 from .interrupts import stop_signal
-from .options import FOLDER
+from .options import HOMES
 from .output import HOME_OPTION, Out, command
 from .words import counted, typed
 
@@ -44,7 +44,7 @@ __all__ = ["spawn"]
 @click.option(
     "--out",
     "folder",
-    type=FOLDER,
+    type=HOMES,
     help="Folder to make a state folder for each in. Without it, --json writes the private keys to standard output.",
 )
 @HOME_OPTION

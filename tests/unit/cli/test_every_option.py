@@ -83,6 +83,19 @@ def test_what_is_not_text_is_refused_by_name(place: Place, value: str, home: Pat
     assert run(*place.line(value), "--json", UNDERSIGNED_HOME=str(home)).error["code"] == "bad_configuration"
 
 
+@pytest.mark.parametrize(
+    "line", [("demo", "--dir"), ("spawn", "--out"), ("ledger", "backup")], ids=lambda line: " ".join(line)
+)
+def test_a_folder_for_state_folders_has_a_name_that_theirs_may_have(
+    line: tuple[str, ...], home: Path, tmp_path: Path
+) -> None:
+    """A demo ended in a defect of ours, and what others made there was no folder that `--home` takes."""
+    ran = run(*line, tmp_path / ODD, "--json", UNDERSIGNED_HOME=str(home))
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert "expected text in UTF-8" in ran.error["message"]
+    assert not list(tmp_path.iterdir())
+
+
 PEER = "did:web:localhost%3A1"  # nobody listens there
 DIGEST = digest_bytes(b"a contract")
 READS = {

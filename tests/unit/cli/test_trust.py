@@ -129,14 +129,6 @@ def test_what_another_command_puts_aside_meanwhile_is_not_there(home: Path, monk
         Home(home).credentials()
 
 
-def test_an_anchor_that_is_removed_twice_at_once_is_removed(home: Path) -> None:
-    assert trust(home, "add", EVE.did, *WHY).code == 0
-    books = [AnchorBook(Home(home), SystemClock().now()) for _ in range(2)]
-    for book in books:
-        book.remove(book.records[0])
-    assert anchors(home) == Anchors.of(BODY.did)
-
-
 def test_an_anchor_of_the_configuration_is_taken_off_its_list(home: Path) -> None:
     before = tomllib.loads((home / "undersigned.toml").read_text())
     assert trust(home, "remove", BODY.did).code == 0
