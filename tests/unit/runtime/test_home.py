@@ -290,6 +290,20 @@ def test_nothing_is_made_of_what_cannot_be(options: dict[str, Any], folder: Path
     assert not (folder / "undersigned.toml").exists()
 
 
+def test_a_state_folder_is_at_a_path_in_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made, and the peer that was to run in it ended in an error of Python's."""
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    for path in ("acme", odd / "acme"):
+        with pytest.raises(ConfigurationError, match=r"state folder: expected its path to be UTF-8, got '/.*udcff"):
+            create_home(path, name="Acme", local=True)
+        with refuses(ConfigurationError, "bad_configuration"):
+            Home(path)
+    assert not list(odd.iterdir())
+    assert create_home(tmp_path / "acme", name="Acme", local=True).path.exists()
+
+
 @pytest.mark.parametrize("name", ['"', "\\", "'", '"]\n[trust]', "[policy]", "Acmé & Söhne", "a" * 128])
 def test_a_name_is_text_and_nothing_else(name: str, folder: Path) -> None:
     """No name writes a line of the configuration."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def checked_folder(path: Path | str) -> Path:
 
     Raises:
         ConfigurationError: `bad_configuration`, it is nothing that names a file, or '', which would be the folder that
-            the program was started in.
+            the program was started in; or all of it is no UTF-8, in which the URLs of ledgers are.
     """
     try:
         named = os.fsencode(path)
@@ -77,6 +78,13 @@ def checked_folder(path: Path | str) -> Path:
         named = b""
     if not isinstance(path, str | Path) or not named or b"\0" in named:  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise ConfigurationError("bad_configuration", f"the state folder: expected its path, got {path!r:.80}")
+    with suppress(FileNotFoundError):  # the folder where we are is gone, as whoever reads in it hears
+        named = os.path.join(os.getcwdb(), named)
+    try:
+        named.decode()
+    except UnicodeDecodeError as exc:
+        text = f"the state folder: expected its path to be UTF-8, got {os.fsdecode(named)!a:.200}"
+        raise ConfigurationError("bad_configuration", text) from exc
     return Path(path)
 
 
