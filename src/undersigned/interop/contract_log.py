@@ -5,7 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 
 from __future__ import annotations
 
-from undersigned.encoding import base64url_encode
+from undersigned.runtime import multibase_note
 from undersigned.testing import Attacker
 from undersigned.transparency import Frontier, checkpoint_text, leaf_hash, signed_note
 
@@ -37,5 +37,4 @@ class ContractLog:
         for leaf in (*self._leaves[: size - 1], leaf_hash(b"another") if other else self._leaves[size - 1]):
             tree.append(leaf)
         text = checkpoint_text(who.did, size, tree.root)
-        note = signed_note(text, who.did, who.public_key, who.signature(text))
-        return "u" + base64url_encode(note.encode())
+        return multibase_note(signed_note(text, who.did, who.public_key, who.signature(text)))

@@ -101,7 +101,7 @@ from undersigned.runtime.home.registry_part import read_token
 from undersigned.runtime.home.rotation import rotate_key, rotate_organisation_key
 from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.home.wallet import Wallet, read_handed, verify_handed
-from undersigned.runtime.log.logbook import beside, read_multibase_note
+from undersigned.runtime.log.logbook import beside, multibase_note, read_multibase_note
 from undersigned.runtime.log.proofs import LogProofLine
 from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.logs import configure_logs
@@ -248,6 +248,7 @@ __all__ = [
     "load_handler",
     "looked_up_for",
     "lost_at",
+    "multibase_note",
     "naming",
     "needed_text",
     "no_longer_waiting",

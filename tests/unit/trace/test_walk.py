@@ -51,6 +51,21 @@ def evidence(hire: Hire, **change: Any) -> TraceEvidence:
     )
 
 
+def decided(hire: Hire, *grounds: Ground) -> bytes:
+    """The hirer's decision to work with the provider."""
+    decision = Decision(
+        outcome="allow",
+        peer=hire.provider.actor.did,
+        policy="acme/1",
+        at=hire.book.clock.now(),
+        reasons=(),
+        needed=(),
+        grounds=grounds,
+        inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
+    )
+    return encode(decision)
+
+
 def of_kind(tree: TraceStep, kind: str) -> list[TraceStep]:
     return [step for step in tree.every if step.kind == kind]
 
@@ -170,16 +185,7 @@ def test_one_contract_in_two_packs_is_told_once(hire: Hire) -> None:
 
 def test_a_packs_decision_is_the_word_of_its_packer(hire: Hire) -> None:
     """HIRE-TRC-02: nobody here made it again; and what is no decision is none."""
-    decision = Decision(
-        outcome="allow",
-        peer=hire.provider.actor.did,
-        policy="acme/1",
-        at=hire.book.clock.now(),
-        reasons=(),
-        needed=(),
-        inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
-    )
-    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"], policies=[Policy().canonical]))
+    tree = trace(DIGEST, evidence(hire, decisions=[decided(hire), b"{}"], policies=[Policy().canonical]))
     told = [(step.state, step.by, step.text.partition(" ")[0]) for step in of_kind(tree, "decision")]
     hirer, provider = hire.hirer.actor.did, hire.provider.actor.did
     assert told == [("stated", (hirer,), "allow"), ("missing", (provider,), "whether")]
@@ -285,17 +291,7 @@ def test_who_was_believed_is_told_link_by_link(hire: Hire) -> None:
         Ground(credential=digest_bytes(b"1"), verdict="yes", paths=(path,), **of),
         Ground(credential=digest_bytes(b"2"), verdict="no", missing=("nobody lets it",), **of),
     )
-    decision = Decision(
-        outcome="allow",
-        peer=hire.provider.actor.did,
-        policy="acme/1",
-        at=hire.book.clock.now(),
-        reasons=(),
-        needed=(),
-        grounds=grounds,
-        inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
-    )
-    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision)], policies=[Policy().canonical]))
+    tree = trace(DIGEST, evidence(hire, decisions=[decided(hire, *grounds)], policies=[Policy().canonical]))
     (first, second) = [step.steps[0] for step in of_kind(tree, "credential")]
     assert [(step.kind, step.by, step.state) for step in first.every] == [
         ("link", (middle,), "stated"),

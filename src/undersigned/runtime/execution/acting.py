@@ -8,7 +8,7 @@ Source: protocol-spec/06-scope.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import FormatError, ScopeError
+from undersigned.errors import ScopeError
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.scope import CONDITIONS, Action
+from undersigned.scope import Action
 
 from .gate import Permit
 from .requests import Requests
@@ -32,8 +32,6 @@ __all__ = [
     "RETRY_SECONDS",
     "Acting",
     "Admission",
-    "checked_action",
-    "of_kind",
 ]
 
 APPROVAL_SECONDS = 3600
@@ -46,33 +44,6 @@ MAX_REASON = 1024
 NO_REASON = "The contract asks for it."
 SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
-
-
-def of_kind(name: str, given: object, kind: type | tuple[type, ...], what: str) -> None:
-    """Returns if what a handler gave is of the kind that the signature says, which nobody checks in its code.
-
-    Raises:
-        FormatError: `schema_violation`.
-    """
-    if not isinstance(given, kind) or isinstance(given, bool):
-        raise FormatError("schema_violation", f"{name}: expected {what}, got {given!r:.60}", path=f"/{name}")
-
-
-def checked_action(action: str, target: str, amounts: Mapping[str, str] | None, facts: Mapping[str, str]) -> Action:
-    """What a handler asks for. A fact by which no grant is bounded is an argument that it meant for somebody else.
-
-    Raises:
-        FormatError: `schema_violation`: one is of another kind, or no fact.
-    """
-    of_kind("action", action, str, "text")
-    of_kind("target", target, str, "text")
-    of_kind("amounts", amounts or {}, Mapping, "amounts by their units")
-    for name, fact in facts.items():
-        if name not in CONDITIONS:
-            text = f"{name}: no such argument, and no fact among {', '.join(CONDITIONS)}"
-            raise FormatError("schema_violation", text, path=f"/{name}")
-        of_kind(name, fact, str, "text")
-    return Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
 
 
 class Acting(AbstractAsyncContextManager[Permit]):

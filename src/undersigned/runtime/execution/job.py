@@ -31,7 +31,8 @@ from undersigned.runtime.fetching.fetcher import FetchAnswer
 from undersigned.runtime.fetching.other_side import Fields, Sent, refusal_of
 from undersigned.scope import Action, Scope
 
-from .acting import APPROVAL_SECONDS, Acting, Admission, checked_action, of_kind
+from .acting import APPROVAL_SECONDS, Acting, Admission
+from .given import BUFFERS, check_request, checked_action, checked_fields, checked_headers, checked_sent, of_kind
 from .guard import working_on
 from .reading import Reading
 from .signs_of_life import SignsOfLife
@@ -51,9 +52,6 @@ Handler = Callable[["Job"], Awaitable[None]]
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a server's answer, unless the caller says otherwise."""
 FETCH_SECONDS = 30.0
-BUFFERS = (bytes, bytearray, memoryview)
-SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
-"""What a signed request says by itself."""
 
 
 class Job:
@@ -278,7 +276,7 @@ class Job:
         Source: protocol-spec/03-connection.md, section 3.7
         """
         self._admission.goes_on()
-        _check_request(method, url, body)
+        check_request(method, url, body)
         return await self._agent.other_side.sign(method, url, self.contract, body)
 
     async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
@@ -295,15 +293,11 @@ class Job:
 
         Source: protocol-spec/14-gates.md, section 14.7
         """
-        if not isinstance(sent, tuple) or len(sent) != 3:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison]
-            what = f"sent: expected the method, the URL and the fields that signed it, got {sent!r:.60}"
-            raise FormatError("schema_violation", what, path="/sent")
-        method, url, signed = sent
-        _check_request(method, url, None)
+        asked = checked_sent(sent)
         of_kind("status", status, int, "a whole number")
         of_kind("body", body, BUFFERS, "bytes")
-        asked = (method, url, _fields("sent", signed))
-        await self._agent.other_side.check_answer(self.contract, asked, status, _fields("fields", fields), body)
+        came = checked_fields("fields", fields)
+        await self._agent.other_side.check_answer(self.contract, asked, status, came, body)
 
     async def fetch(
         self,
@@ -334,15 +328,9 @@ class Job:
 
         Source: protocol-spec/14-gates.md, section 14.5
         """
-        _check_request(method, url, body)
+        check_request(method, url, body)
         of_kind("max_bytes", max_bytes, int, "a whole number")
-        of_kind("headers", headers or {}, Mapping, "values by the names of their fields")
-        given = tuple((headers or {}).items())
-        for name, value in given:
-            of_kind("headers", name, str, "a field's name as text")
-            of_kind("headers", value, str, f"text for {name}")
-        if written := [name for name, _ in given if name.lower() in SIGNED_FIELDS]:
-            raise FormatError("schema_violation", f"{written[0]} is written with the signature")
+        given = checked_headers(headers or {})
         target = target or url
         async with self.act(action, target, amounts, **options):
             signed = await self.sign(method, url, body)
@@ -479,22 +467,6 @@ class Job:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._admission.over = True
         self._signs.end()  # the delivery says more
-
-
-def _check_request(method: str, url: str, body: bytes | None) -> None:
-    of_kind("method", method, str, "text such as GET")
-    of_kind("url", url, str, "text")
-    of_kind("body", b"" if body is None else body, BUFFERS, "bytes, into which a text has to be encoded")
-
-
-def _fields(name: str, given: Fields) -> Fields:
-    """The fields of an HTTP message as a handler gave them, once they are some."""
-    try:
-        found = tuple((key + "", value + "") for key, value in given)  # what is no text takes none
-    except (TypeError, ValueError) as exc:
-        what = f"{name}: expected fields, each a pair of a name and its value as text, got {given!r:.60}"
-        raise FormatError("schema_violation", what, path=f"/{name}") from exc
-    return found
 
 
 async def run_handler(handler: Handler, job: Job) -> None:
