@@ -352,7 +352,9 @@ def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None
         for home in (acme, globex):
             shown = hire.until(home, lambda shown: shown["due"] is not None)
             assert (shown["state"], shown["due"]["amount"], shown["due"]["method"]) == ("closing", "4", "manual")
-            assert f"contract settle {hire.contract}" in hire.told(home)
+            told = hire.told(home)
+            assert "Waits for our word about 4 EUR:" in told
+            assert f"contract settle {hire.contract}" in told
         with serving(acme.path):
             settled = run("contract", "settle", hire.contract, "--reference", "SEPA 4711", "--home", acme.path)
             assert (settled.code, "noted for our closing: the contract is " in settled.out) == (0, True), settled

@@ -317,7 +317,7 @@ def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str
     for one in closings:
         said = f"; says: {plain(word, 1000)}" if (word := _word(one)) else ""
         of = one.role if one is last[one.role] else f"{one.role}, before the dispute"
-        yield f"Books         of the {of}: {one.settlement.amount} {one.settlement.currency} owed{said}"
+        yield f"Books         of the {of}: {one.settlement} owed{said}"
 
 
 def _delivered(moves: Sequence[Message]) -> tuple[Artifact, ...]:

@@ -123,7 +123,7 @@ def summary_of(message: Message) -> str:
             return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met}{by_whom}"
         case Closing():
             objects = f"; objects: {plain(message.objection, 160)}" if message.objection else ""
-            return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}{objects}"
+            return f"basis {message.basis}, owed {message.settlement}{objects}"
         case Suspend():
             return f"{message.reason}, until {message.until}"
         case Resume():

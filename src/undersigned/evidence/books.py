@@ -27,7 +27,7 @@ def books_of(case: Case) -> tuple[tuple[str, str], ...]:
     contract; nothing if all say the same. `case` is of a pack that holds.
     """
     closings = [one.message for _, one in case.verified if isinstance(one.message, Closing)]
-    owed = {one.role: f"{one.settlement.amount} {one.settlement.currency}" for one in closings}
+    owed = {one.role: str(one.settlement) for one in closings}
     engagement = engagement_of(case)
     if owed and engagement.state in ENDED:
         left = _left_owed(case, engagement)

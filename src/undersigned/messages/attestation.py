@@ -115,6 +115,10 @@ class Settled(Part, frozen=True, kw_only=True):
     reference: Name | None = None
     """The payment's name where it is made."""
 
+    def __str__(self) -> str:
+        """What is owed, as a price is written: `4 EUR`."""
+        return f"{self.amount} {self.currency}"
+
 
 class Handled(Part, frozen=True, kw_only=True):
     """What of the hirer's data the provider has to destroy."""

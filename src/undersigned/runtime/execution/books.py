@@ -73,7 +73,7 @@ def _differences(
         return
     owed, said = owed_price(conversation, engagement), theirs.settlement
     if (owed.amount, owed.currency) != (said.amount, said.currency):
-        yield Differs("owed", str(owed), f"{said.amount} {said.currency}")
+        yield Differs("owed", str(owed), str(said))
     rests_on = basis(engagement) or "nothing"
     if rests_on != theirs.basis:
         yield Differs("basis", rests_on, theirs.basis)
