@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import sqlite3
@@ -274,7 +275,8 @@ async def test_who_signed_two_roots_is_shown_with_both(tmp_path: Path) -> None:
     log = Log().grow(5)
     key = verifier_text(NoteVerifier(ORIGIN, False, LOG.public_key))
     assert (await ran(tmp_path, "show", "--home", globex.path)).code == 2, "nothing was ever cosigned"
-    async with watched(tmp_path, [key], globex) as (_, url, _):
+    async with watched(tmp_path, [key, key], globex) as (process, url, _):
+        assert json.loads(next(one for one in process.lines if '"ready"' in one))["logs"] == [ORIGIN], "named twice"
         assert (await ran(tmp_path, "show", "--home", globex.path)).out == "local | nothing was cosigned yet\n"
         assert (await post(url, log.asks(0, 5)))[0] == 200
         shown = await ran(tmp_path, "show", "--home", globex.path)

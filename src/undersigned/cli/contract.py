@@ -242,6 +242,7 @@ async def contract_dispute(
     if (claim is None) == (ruling is None):
         raise ConfigurationError("bad_configuration", "name --claim to dispute, or --ruling to end a dispute")
     if ruling is not None:
+        out.home(home)
         return await _order(out, home, contract, "rule", {"ruling": read_document(ruling)})
     return await _order(out, home, contract, "dispute", {"claim": claim, "seconds": seconds})
 
@@ -272,6 +273,7 @@ async def contract_review(
 @command
 async def contract_judge(out: Out, contract: str, statement: Path, home: str | None) -> int:
     """Carry the verdict of the verifier that the terms name: STATEMENT is the file that 'judge' wrote for it."""
+    out.home(home)
     return await _order(out, home, contract, "judge", {"statement": read_document(statement)})
 
 

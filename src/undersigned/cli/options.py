@@ -33,6 +33,7 @@ from undersigned.runtime import (
     LOCAL_ONLY,
     Gatherer,
     Home,
+    checked_folder,
     checked_name,
     configure_logs,
     open_file,
@@ -162,11 +163,12 @@ class _Homes(NamedPath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, as `click.Path` gives it."""
+        path = super().convert(value, param, ctx)
         try:
-            os.fsencode(value).decode()
-        except UnicodeDecodeError:
-            self.fail("expected text in UTF-8", param, ctx)
-        return super().convert(value, param, ctx)
+            checked_folder(path)
+        except ConfigurationError as error:
+            self.fail(error.message.removeprefix("the state folder: "), param, ctx)
+        return path
 
 
 HOMES = _Homes(path_type=Path, file_okay=False)

@@ -73,7 +73,7 @@ class Ceiling(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
 
     def __post_init__(self) -> None:
         if self.amount is not None and self.currency is None:
-            raise ValueError("expected an amount with its currency")
+            raise wrong("/credentialSubject/limits", "an amount with its currency", self.amount)
 
 
 class Membership(Claim, frozen=True, kw_only=True):

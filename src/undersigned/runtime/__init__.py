@@ -94,7 +94,14 @@ from undersigned.runtime.home.issuing import issue_claims, issue_membership
 from undersigned.runtime.home.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.home.new_home import claimed, create_home
 from undersigned.runtime.home.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
-from undersigned.runtime.home.parsing import MAX_NAME, checked_name, checked_text, checked_words, parse_price
+from undersigned.runtime.home.parsing import (
+    MAX_NAME,
+    checked_folder,
+    checked_name,
+    checked_text,
+    checked_words,
+    parse_price,
+)
 from undersigned.runtime.home.policy_file import read_policy, read_toml
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.runtime.home.registry_part import read_token
@@ -205,6 +212,7 @@ __all__ = [
     "came_early",
     "cannot_sign",
     "checked_demands",
+    "checked_folder",
     "checked_name",
     "checked_text",
     "checked_url",

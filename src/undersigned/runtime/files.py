@@ -18,6 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
+from undersigned.errors import ConfigurationError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -29,6 +31,7 @@ __all__ = [
     "left_over",
     "naming",
     "open_file",
+    "open_private",
     "private_opener",
     "put_in_place",
     "read_file",
@@ -122,6 +125,20 @@ def open_file(path: Path | str, *, links: bool = True) -> BinaryIO:
         OSError: It cannot be opened, or is no regular file.
     """
     return open(path, "rb", opener=_regular if links else _regular_itself)
+
+
+@contextmanager
+def open_private(path: Path) -> Generator[BinaryIO]:
+    """A regular file that nobody but this user may read, opened for reading until the block ends.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, others may read it.
+        OSError: It cannot be opened, or is no regular file.
+    """
+    with open_file(path) as file:
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+            raise ConfigurationError("bad_configuration", f"others may read {path}: make its mode 0600")
+        yield file
 
 
 def _regular_itself(path: str, flags: int) -> int:

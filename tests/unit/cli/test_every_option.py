@@ -87,13 +87,18 @@ def test_what_is_not_text_is_refused_by_name(place: Place, value: str, home: Pat
     "line", [("demo", "--dir"), ("spawn", "--out"), ("ledger", "backup")], ids=lambda line: " ".join(line)
 )
 def test_a_folder_for_state_folders_has_a_name_that_theirs_may_have(
-    line: tuple[str, ...], home: Path, tmp_path: Path
+    line: tuple[str, ...], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A demo ended in a defect of ours, and what others made there was no folder that `--home` takes."""
     ran = run(*line, tmp_path / ODD, "--json", UNDERSIGNED_HOME=str(home))
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
-    assert "expected text in UTF-8" in ran.error["message"]
+    assert "expected its path to be UTF-8" in ran.error["message"]
     assert not list(tmp_path.iterdir())
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)  # and whatever it is called, it is there
+    ran = run(*line, "here", "--json", UNDERSIGNED_HOME=str(home))
+    assert (ran.code, "expected its path to be UTF-8" in ran.error["message"]) == (2, True)
+    assert not list((tmp_path / ODD).iterdir()), "a demo left the folder of its run"
 
 
 PEER = "did:web:localhost%3A1"  # nobody listens there
@@ -268,6 +273,7 @@ def test_a_document_that_is_none_is_refused_by_name(place: str, home: Path, tmp_
     named.write_bytes(b"PK\x03\x04\0")
     ran = run(*(part.replace("FILE", str(named)) for part in READS[place]), UNDERSIGNED_HOME=str(home))
     assert (ran.code, f"{named}: expected UTF-8" in ran.err) == (4, True), ran
+    assert ran.err.startswith("local | "), "what is of a local state folder says so"
 
 
 @pytest.mark.parametrize(

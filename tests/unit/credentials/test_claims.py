@@ -18,6 +18,7 @@ from undersigned.credentials import (
     SCHEMAS,
     Accusation,
     Authority,
+    Ceiling,
     Claim,
     Endorsement,
     Membership,
@@ -230,3 +231,9 @@ def test_of_many_credentials_the_answers_are_dropped() -> None:
         assert read_claim(read_credential(built(Endorsement(id=AGENT.did, capability=f"skill-{number}")))) != claim
     assert read_claim(first) == claim
     assert read_claim(first) is not claim
+
+
+def test_a_ceiling_of_an_amount_says_in_which_currency() -> None:
+    """To a program as every error of ours: it was Python's own."""
+    with pytest.raises(CredentialError, match="an amount with its currency"):
+        Ceiling(amount="5")

@@ -370,6 +370,19 @@ def test_a_passphrase_file_that_is_another_opens_nothing(raw: bytes, home: Home)
         home.key()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_a_passphrase_that_others_may_read_opens_nothing(home: Home) -> None:
+    """As of a copy that was made without the modes: it was taken without a word."""
+    file = home.path / "keys" / "passphrase"
+    for mode in (0o640, 0o604, 0o660):
+        file.chmod(mode)
+        with pytest.raises(ConfigurationError, match=f"others may read {file}: make its mode 0600") as refused:
+            home.key()
+        assert refused.value.code == "bad_configuration"
+    file.chmod(0o400)
+    assert home.key().public_key
+
+
 # --- documents and credentials
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from issuing import issued as given
 from support import refuses
-from undersigned.credentials import Endorsement, status_entry
+from undersigned.credentials import Credential, Endorsement, read_credential, renews, status_entry
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import CredentialError, FormatError, ProofError
 from undersigned.runtime import Home, SystemClock, Wallet, create_home, issue_membership
+from undersigned.runtime.files import files_of
 from undersigned.runtime.home.wallet import MAX_FILE_BYTES, read_handed, verify_handed
 from undersigned.testing import Actor
 from unit.runtime.sites import gathering, site
@@ -62,6 +66,32 @@ async def test_what_is_renewed_is_put_aside_though_the_first_attempt_was_cut_sho
     assert not before.exists()
     assert wallet.held() == (new,)
     assert wallet.keep(new).replaced == ()
+
+
+async def test_what_another_command_puts_aside_meanwhile_is_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that keep what renews one credential, at once: of the second it was told that a file is not there."""
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=8109)
+    before = await issue_membership(home)
+    new = read_credential(json.loads(issued(home)))
+
+    def renews_what_is_gone(one: Credential, other: Credential) -> bool:
+        before.unlink()
+        return renews(one, other)
+
+    monkeypatch.setattr(importlib.import_module("undersigned.runtime.home.wallet"), "renews", renews_what_is_gone)
+    kept = Wallet(home).keep(new)
+    assert (kept.new, kept.replaced) == (True, ())
+    assert Wallet(home).held() == (new,)
+
+    def gone_since(folder: Path, pattern: str) -> list[Path]:
+        listed = files_of(folder, pattern)
+        kept.file.unlink(missing_ok=True)
+        return listed
+
+    monkeypatch.setattr(importlib.import_module("undersigned.runtime.home.home"), "files_of", gone_since)
+    assert Wallet(home).keep(new).new
 
 
 async def test_a_credential_that_nobody_signed_does_not_say_whom_we_ask(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ Source: protocol-spec/control.md
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ import msgspec
 from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.runtime.files import open_file, read_file, whole_file, why
+from undersigned.runtime.files import open_private, read_file, whole_file, why
 
 __all__ = [
     "CONTROL_TOKEN",
@@ -142,13 +141,10 @@ def control_token(path: Path) -> str:
             # Who comes second at the same moment takes the first one's.
             with suppress(FileExistsError), whole_file(path, private=True, new=True) as made:
                 made.write(f"{secrets.token_urlsafe(32)}\n".encode())
-        with open_file(path) as file:
-            mode = os.fstat(file.fileno()).st_mode
+        with open_private(path) as file:
             text = file.read(1024).decode("ascii", "replace").strip()
     except OSError as exc:
         raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc
-    if os.name == "posix" and mode & 0o077:
-        raise ConfigurationError("bad_configuration", f"others may read {path}: make its mode 0600, or remove it")
     if not _TOKEN.fullmatch(text):
         raise ConfigurationError("bad_configuration", f"{path} holds no token: remove it, and another one is made")
     return text

@@ -46,7 +46,7 @@ from undersigned.keys import PublicKey
 from undersigned.runtime.artifacts.objects import checked_store, open_store
 from undersigned.runtime.artifacts.store import ArtifactStore
 from undersigned.runtime.clock import SystemClock
-from undersigned.runtime.files import files_of, read_file, why
+from undersigned.runtime.files import MAX_FILE_BYTES, files_of, open_private, read_file, why
 from undersigned.runtime.log.witnesses import witnesses_of
 from undersigned.runtime.signers import PrivateKey, named_key, open_key
 from undersigned.scope import Labels, read_limit
@@ -396,7 +396,11 @@ class Home:
         return StatusRegister(self.path / "issued.db", document, lambda: self.key("organisation"), local=local)
 
     def credentials(self) -> tuple[Credential, ...]:
-        """The credentials this agent can present, in order of file name.
+        """The credentials this agent can present, in order of file name, as `credential_files`."""
+        return tuple(self.credential_files().values())
+
+    def credential_files(self) -> dict[Path, Credential]:
+        """What is in each file of the folder `credentials`, in order of file name.
 
         Raises:
             ConfigurationError: `bad_configuration`, a file is none; or the folder cannot be read, without which this
@@ -407,14 +411,14 @@ class Home:
             files = files_of(folder, "*.json")
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{folder} cannot be read: {why(exc)}") from exc
-        found: list[Credential] = []
+        found: dict[Path, Credential] = {}
         for file in files:
             try:
-                found.append(self.credential(file))
+                found[file] = self.credential(file)
             except ConfigurationError:
                 if os.path.lexists(file):  # else another command has put it aside since the folder was listed
                     raise
-        return tuple(found)
+        return found
 
     @staticmethod
     def credential(file: Path) -> Credential:
@@ -456,13 +460,14 @@ def passphrase_of(path: Path) -> str:
     """What seals the keys of a state folder.
 
     Raises:
-        ConfigurationError: `key_unavailable`.
+        ConfigurationError: `key_unavailable`; `bad_configuration`, others may read the file that has it.
     """
     if named := named_passphrase():
         return named
     file = path / "keys" / "passphrase"
     try:
-        return read_file(file).decode().strip()
+        with open_private(file) as opened:
+            return opened.read(MAX_FILE_BYTES).decode().strip()
     except FileNotFoundError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"

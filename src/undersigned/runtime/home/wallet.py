@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -39,7 +39,7 @@ from undersigned.errors import ConfigurationError, CredentialError, FormatError
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
-from undersigned.runtime.files import files_of, write_whole
+from undersigned.runtime.files import write_whole
 
 from .home import Home
 
@@ -91,18 +91,14 @@ class Wallet:
         return self._held
 
     def files(self) -> dict[Path, Credential]:
-        """What is in each file of the folder now.
-
-        Raises:
-            ConfigurationError: `bad_configuration`: one holds no credential.
-            OSError: The folder cannot be read.
-        """
-        return {file: self._home.credential(file) for file in files_of(self._folder, "*.json")}
+        """What is in each file of the folder now, as `Home.credential_files`."""
+        return self._home.credential_files()
 
     def keep(self, credential: Credential) -> Kept:
         """Puts a credential that was verified into the folder, and what it renews aside.
 
         Raises:
+            ConfigurationError: As `files`.
             OSError: The folder cannot be written.
         """
         held = self.files()
@@ -118,7 +114,8 @@ class Wallet:
             if renews(credential, one):
                 aside = self._folder / "replaced" / f"{one.digest}.json"
                 aside.parent.mkdir(exist_ok=True)
-                replaced.append(old.replace(aside))
+                with suppress(FileNotFoundError):  # another command was there first
+                    replaced.append(old.replace(aside))
         return Kept(file, tuple(replaced), new=known is None)
 
     def _state(self) -> tuple[tuple[str, int, int], ...]:
