@@ -10,13 +10,14 @@ from typing import get_args
 import click
 
 from undersigned.contract import Ruled, contract_card
-from undersigned.encoding import Did, canonicalize, digest_bytes, from_struct
+from undersigned.encoding import Did, Instant, JsonObject, canonicalize, digest_bytes, from_struct
 from undersigned.errors import ConfigurationError
 from undersigned.evidence import (
     MANIFEST,
     MAX_ARCHIVE_BYTES,
     TAMPERINGS,
     Case,
+    Report,
     check_pack,
     document_at,
     engagement_of,
@@ -213,28 +214,40 @@ async def verify(
     if report.ok and (strangers := sorted(one.id for one in known if not _names(data, one.id))):
         # What is compared with nothing must not look as if it had been.
         raise ConfigurationError("bad_configuration", f"--did-document: nothing in it is of {', '.join(strangers)}")
-    out.value(
-        {
-            "ok": report.ok,
-            "at": now,
-            "engagement": report.engagement,
-            "contract": report.contract,
-            "state": report.state,
-            "steps": [from_struct(one) for one in report.steps],
-            "keys": [
-                {
-                    "method": one.method,
-                    "kind": one.key.kind,
-                    "publicKeyMultibase": one.key.multikey,
-                    "known": one.known,
-                }
-                for one in report.keys
-            ],
-            "notJudged": list(report.not_judged),
-            "early": [from_struct(one) for one in report.early],
-            "books": dict(report.books),
-        }
-    )
+    out.value(_report_json(report, now))
+    _tell_steps(out, report, explain=explain)
+    _tell_beside(out, report)
+    if explain:
+        _tell_explained(out, report, case)
+    if report.ok:
+        _tell_holds(out, report, None if at is None else now, explain=explain)
+        return 0
+    if not data.startswith(b"PK") or MANIFEST.encode() not in data:
+        out.line(f"{pack} is none of the files that are judged: expected {KINDS}")
+    first = next(step for step in report.steps if not step.ok)
+    out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
+    return CHECK_FAILED
+
+
+def _report_json(report: Report, now: Instant) -> JsonObject:
+    return {
+        "ok": report.ok,
+        "at": now,
+        "engagement": report.engagement,
+        "contract": report.contract,
+        "state": report.state,
+        "steps": [from_struct(one) for one in report.steps],
+        "keys": [
+            {"method": one.method, "kind": one.key.kind, "publicKeyMultibase": one.key.multikey, "known": one.known}
+            for one in report.keys
+        ],
+        "notJudged": list(report.not_judged),
+        "early": [from_struct(one) for one in report.early],
+        "books": dict(report.books),
+    }
+
+
+def _tell_steps(out: Out, report: Report, *, explain: bool) -> None:
     for step in report.steps:
         skipped = step.detail.startswith("not checked:")
         if explain or not (step.ok or skipped):
@@ -244,6 +257,10 @@ async def verify(
                 f"{step.number:3}  {mark} {plain(step.name, 100):31} {code}{plain(step.detail, 400)}",
                 style="" if step.ok else "dim" if skipped else "red",
             )
+
+
+def _tell_beside(out: Out, report: Report) -> None:
+    """What one side did too early, and that the books differ: nothing fails by these."""
     for one in report.early:
         signed = f", signed {one.signed}" if one.signed else ""
         out.line(f"     early  {plain(one.explain(), 300)}{signed}", style="yellow")
@@ -251,38 +268,38 @@ async def verify(
         whose = {"moves": "what ended the contract"}
         differ = "; ".join(f"by {whose.get(who, f'the {who}')}, {owed} is owed" for who, owed in report.books)
         out.line(f"     books  they differ: {differ}", style="yellow")
-    if explain:
-        for one in report.keys:
-            whose = "known" if one.known else "the pack's own"
-            out.line(f"     key    {plain(one.method, 300)}: {one.key.kind} {one.key.multikey}, {whose}")
-        for path in report.not_judged:
-            out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
-        if report.ok and case.sealed is not None:
-            for line in _told(case):
-                out.line(line, most=WHOLE)
-    if report.ok:
-        as_of = f" as of {now}" if at is not None else ""
-        more = "" if explain else "; --explain shows them"
-        state = report.state or "no state"
-        ended = "" if state in ("closed", "withdrawn") else ", which is no end: the other side may hold more"
-        out.line(
-            f"it holds{as_of} (all {len(report.steps)} steps{more}), up to the state {plain(state, 40)}{ended}",
-            style="bold green",
-        )
-        for step in report.steps:
-            if step.detail.startswith("taken from the pack: "):
-                # A did:web name is worth what its domain serves; offline, the pack is all there is.
-                names = plain(step.detail.removeprefix("taken from the pack: "), 300)
-                out.line(
-                    f"the keys of {names} are the pack's own: compare them with what these names publish (--explain "
-                    "shows them, --did-document FILE compares)"
-                )
-    else:
-        if not data.startswith(b"PK") or MANIFEST.encode() not in data:
-            out.line(f"{pack} is none of the files that are judged: expected {KINDS}")
-        first = next(step for step in report.steps if not step.ok)
-        out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
-    return 0 if report.ok else CHECK_FAILED
+
+
+def _tell_explained(out: Out, report: Report, case: Case) -> None:
+    """The keys, what nobody judges, and of a pack that holds what was agreed and what came of it."""
+    for one in report.keys:
+        whose = "known" if one.known else "the pack's own"
+        out.line(f"     key    {plain(one.method, 300)}: {one.key.kind} {one.key.multikey}, {whose}")
+    for path in report.not_judged:
+        out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
+    if report.ok and case.sealed is not None:
+        for line in _told(case):
+            out.line(line, most=WHOLE)
+
+
+def _tell_holds(out: Out, report: Report, at: Instant | None, *, explain: bool) -> None:
+    """That it holds, as of the instant asked for, if one was; how far it goes, and whose keys only the pack says."""
+    as_of = f" as of {at}" if at is not None else ""
+    more = "" if explain else "; --explain shows them"
+    state = report.state or "no state"
+    ended = "" if state in ("closed", "withdrawn") else ", which is no end: the other side may hold more"
+    out.line(
+        f"it holds{as_of} (all {len(report.steps)} steps{more}), up to the state {plain(state, 40)}{ended}",
+        style="bold green",
+    )
+    for step in report.steps:
+        if step.detail.startswith("taken from the pack: "):
+            # A did:web name is worth what its domain serves; offline, the pack is all there is.
+            names = plain(step.detail.removeprefix("taken from the pack: "), 300)
+            out.line(
+                f"the keys of {names} are the pack's own: compare them with what these names publish (--explain "
+                "shows them, --did-document FILE compares)"
+            )
 
 
 def _told(case: Case) -> Iterator[str]:
