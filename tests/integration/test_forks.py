@@ -25,7 +25,7 @@ from undersigned.errors import UndersignedError
 from undersigned.ledger import Fork, contradicted, decided, open_ledger
 from undersigned.protocol import ENDED
 from undersigned.runtime import Event, Home, Job, SystemClock, create_home, rotate_key
-from undersigned.runtime.agent.hire import Hire
+from undersigned.runtime.agent.hearing import Hearing
 from undersigned.runtime.log.forks import check_fork
 from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text, signed_note
@@ -233,13 +233,13 @@ async def test_a_hire_whose_books_are_refused_ends_with_the_work_and_with_why(
     (tmp_path / "report.txt").write_bytes(REPORT)
     running: list[Peer] = []
     early: list[Event] = []
-    heard = Hire._hear
+    heard = Hearing.hear
 
     async def goes_back(job: Job) -> None:
         await of_two_histories(running[0], acme.configuration.did)
         await summarise(job)
 
-    def closing_first(one: Hire, event: Event) -> None:
+    def closing_first(one: Hearing, event: Event) -> None:
         if event.kind == "problem" and event.state not in ENDED:
             early.append(event)
             return
@@ -247,8 +247,8 @@ async def test_a_hire_whose_books_are_refused_ends_with_the_work_and_with_why(
         while event.state in ENDED and early:
             heard(one, early.pop())
 
-    monkeypatch.setattr(Hire, "_hear", closing_first)
-    monkeypatch.setattr("undersigned.runtime.agent.hire.LAST_RECEIPT_SECONDS", 60.0)
+    monkeypatch.setattr(Hearing, "hear", closing_first)
+    monkeypatch.setattr("undersigned.runtime.agent.hearing.LAST_RECEIPT_SECONDS", 60.0)
     async with Peer.open(home, handlers={"summary": goes_back}) as globex:
         running.append(globex)
         options = ("--task", "summary", "--input", f"report={tmp_path / 'report.txt'}", "--price", "5 EUR", "--json")

@@ -17,7 +17,8 @@ Its folders, from below to above; each imports only those before it, and what is
 """
 
 from undersigned.runtime.agent.agent import Agent
-from undersigned.runtime.agent.hire import Hire, unread, unresolved
+from undersigned.runtime.agent.hearing import unread, unresolved
+from undersigned.runtime.agent.hire import Hire
 from undersigned.runtime.agent.hirer import asked_by, delivered_by
 from undersigned.runtime.agent.links import given_up
 from undersigned.runtime.agent.ordering import checked_demands, hire_order

@@ -29,6 +29,7 @@ from .hirer import asked_by
 
 if TYPE_CHECKING:
     from .agent import Agent
+    from .hearing import Hearing
 
 __all__ = ["DIVERGED", "HireResult", "disputable", "hint_of", "hire_result", "needed_text", "not_hired", "unclosed_by"]
 
@@ -99,16 +100,8 @@ def disputable(conversation: Conversation) -> bool:
     return conversation.last("Review", Review, "hirer").verdict == "rejected"
 
 
-async def hire_result(
-    peer: Agent,
-    conversation: Conversation,
-    undecided: Event | None,
-    refused: Problem | None,
-    unclosed: LogProofError | None,
-    decision: Decision | None,
-) -> HireResult:
-    """What the hire came to. What kept us from deciding last, what was refused last, why the books will not be closed,
-    and how we judged the provider last, is as `Hire` heard it.
+async def hire_result(peer: Agent, conversation: Conversation, heard: Hearing) -> HireResult:
+    """What the hire came to, by its conversation and by what was heard of it.
 
     Raises:
         PolicyError: One side withdrew, or the work was not done.
@@ -117,11 +110,11 @@ async def hire_result(
     engagement = conversation.engagement
     contract = engagement.contract
     if contract is None:
-        last = undecided if conversation.said("Withdraw", "hirer") else None
+        last = heard.undecided if conversation.said("Withdraw", "hirer") else None
         if last is not None and (last.code == DIVERGED or last.code.startswith("store_")):
             why = f"of its {last.type}" if last.message else "we could not decide"
             raise PolicyError(last.code, f"we withdrew, because {why}: {_cause(last)}", engagement=engagement.id)
-        raise not_hired(conversation, refused, last, decision)
+        raise not_hired(conversation, heard.refused, last, heard.decision)
     price, cancelled = owed_price(conversation, engagement), ""
     if conversation.said("Cancel", "hirer"):
         cancelled = f"we cancelled it: {conversation.last('Cancel', Cancel, 'hirer').reason}"
@@ -147,7 +140,7 @@ async def hire_result(
         price=str(price),
         criteria={criterion.id: criterion.met for criterion in review.criteria},
         books=books_differ(conversation.facts),
-        unclosed=unclosed,
+        unclosed=heard.unclosed,
     )
 
 
