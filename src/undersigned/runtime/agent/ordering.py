@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 
-from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Settlement, check_milestones
+from undersigned.contract import MAX_DEPTH, MAX_REWORKS, Criterion, Deliverable, Price, Settlement, check_milestones
 from undersigned.did import fetches, parse_did
-from undersigned.encoding import Did, Digest, compare_amounts, from_struct, to_struct
+from undersigned.encoding import Did, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime.application import takes_one, why_not_async
 from undersigned.runtime.files import read_file, why
@@ -83,98 +83,72 @@ async def hire_order(
         LocalProtocolError: As `Agent.require_started`.
     """
     agent.require_started()
-    try:
-        parse_did(provider)
-    except (UndersignedError, TypeError, AttributeError) as exc:
-        raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
-    if provider == agent.identity.did:
-        raise ConfigurationError("bad_configuration", f"{provider} is this agent itself, and nobody hires itself")
+    _check_provider(provider, agent)
     checked_name("task", task)
     for name, function in (("review", review), ("approve", approve)):
         _check_function(name, function)
-    for name, given in (("inputs", inputs), ("criteria", criteria)):
-        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
-            what = "a path or bytes" if name == "inputs" else "a text"
-            text = f"{name}: expected {what} for each name, as a dict; got {given!r:.60}"
-            raise ConfigurationError("bad_configuration", text)
-    for name, number in (
-        ("subcontracting", subcontracting),
-        ("reworks", reworks),
-        ("finish_seconds", finish_seconds),
-        ("decide_seconds", decide_seconds),
-        ("max_bytes", max_bytes),
+    for name, given, kind, what, optional in (
+        ("inputs", inputs, Mapping, "a path or bytes for each name, as a dict", False),
+        ("criteria", criteria, Mapping, "a text for each name, as a dict", False),
+        ("subcontracting", subcontracting, int, "a whole number", False),
+        ("reworks", reworks, int, "a whole number", False),
+        ("finish_seconds", finish_seconds, int, "a whole number", False),
+        ("decide_seconds", decide_seconds, int, "a whole number", True),
+        ("max_bytes", max_bytes, int, "a whole number", True),
+        ("scope", scope, Scope, "a Scope", True),
+        ("settlement", settlement, Settlement, "a Settlement", True),
+        ("continues", continues, str, "the digest of a withdrawal, or an engagement", True),
+        ("at", at, str, "a URL", True),
+        ("summary", summary, str, "text", False),
+        ("opening", opening, str, "a price such as '4.50 EUR'", True),
     ):
-        _check_kind(name, number, int, "a whole number", optional=name in ("decide_seconds", "max_bytes"))
-    _check_kind("scope", scope, Scope, "a Scope")
-    _check_kind("settlement", settlement, Settlement, "a Settlement")
-    _check_kind("continues", continues, str, "the digest of a withdrawal, or an engagement")
+        _check_kind(name, given, kind, what, optional=optional)
     checked_text("continues", continues or "")
-    _check_kind("at", at, str, "a URL")
-    _check_kind("summary", summary, str, "text", optional=False)
-    _check_kind("opening", opening, str, "a price such as '4.50 EUR'")
     if at is not None and not at.startswith("memory://"):  # which a program dials in its own process
         checked_url(at, agent.home.configuration.local, "at")
     anchors = await checked_demands(
         (agent.identity.did, provider), task, verifier=verifier, arbiter=arbiter, sbom=sbom, c2pa=c2pa
     )
     if not 0 <= subcontracting <= MAX_DEPTH:
-        raise ConfigurationError(
-            "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
-        )
+        raise _unusable(f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}")
     if onward and not subcontracting:
-        raise ConfigurationError(
-            "bad_configuration", "onward is about those whom the provider hires: it goes with subcontracting, 1 or more"
-        )
+        raise _unusable("onward is about those whom the provider hires: it goes with subcontracting, 1 or more")
     if not 0 <= reworks <= MAX_REWORKS:
-        raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
-    ceiling = parse_price(price, "price")
-    first = parse_price(opening, "opening") if opening is not None else None
-    if first is not None and first.currency != ceiling.currency:
-        raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
-    if first is not None and compare_amounts(first.amount, ceiling.amount) > 0:
-        text = f"opening: {opening} is more than the price, {price}, and nothing above that is paid"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
+    ceiling, first = _prices(price, opening)
     if max_bytes is not None and not 1 <= max_bytes <= MOST_BYTES:
-        raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 to {MOST_BYTES}, got {max_bytes}")
+        raise _unusable(f"max_bytes: expected 1 to {MOST_BYTES}, got {max_bytes}")
     known = TASKS.get(task)
-    if decide_seconds is None and agent.home.configuration.policy.asks:
-        decide_seconds = DECIDE_SECONDS
+    reviewed = review is not None or task in agent.reviewers
     if review is not None and not criteria and (known is None or not known.criteria):
-        text = "review says for each of the criteria whether it is met, and there are none: name them with criteria"
-        raise ConfigurationError("bad_configuration", text)
-    if criteria and review is None and verifier is None and task not in agent.reviewers:
+        raise _unusable(
+            "review says for each of the criteria whether it is met, and there are none: name them with criteria"
+        )
+    if criteria and not reviewed and verifier is None:
         # Nobody would find them met, and the provider would go without its pay.
-        text = "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(
+            "criteria are met if somebody says so, and nobody does: give review, or a verifier that judges it"
+        )
     for key, text in criteria.items():
         _check_criterion(key, text)
-    agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
-    _check_members(agreed)
+    named = _named(deliverable, known, criteria)
+    agreed = _agreed(settlement or Settlement(method="none"), agent, named, criteria)
+    kept = tuple([await _input(agent, name, given) for name, given in inputs.items()])
     try:
-        agent.settlements.check(agreed)
-        check_milestones(agreed.milestones, [*criteria, *(one.id for item in named for one in item.criteria)])
-    except UndersignedError as exc:
-        raise ConfigurationError("bad_configuration", f"settlement: {exc.message}") from exc
-    kept: list[OrderInput] = []
-    for name, given in inputs.items():
-        checked_name("input", name)
-        if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
-            raise ConfigurationError("bad_configuration", f"input {name}: expected a path or bytes, got {given!r:.60}")
-        digest = await _kept(agent, name, given)
-        kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
-    try:
-        wanted = order_scope(tuple(kept), scope)
+        wanted = order_scope(kept, scope)
     except FormatError as exc:
-        raise ConfigurationError("bad_configuration", f"inputs and scope: {exc.message}") from exc
+        raise _unusable(f"inputs and scope: {exc.message}") from exc
+    if decide_seconds is None and agent.home.configuration.policy.asks:
+        decide_seconds = DECIDE_SECONDS
     return Order(
         settlement=agreed,
         reworks=reworks,
-        reviewed=review is not None or task in agent.reviewers,
+        reviewed=reviewed,
         provider=provider,
         url=at,
         task=task,
         summary=summary or (known.summary if known else task),
-        inputs=tuple(kept),
+        inputs=kept,
         scope=wanted,
         deliverables=named,
         criteria=dict(criteria),
@@ -211,7 +185,7 @@ async def checked_demands(
     """
     if isinstance(c2pa, str | bytes) or not isinstance(c2pa, Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         text = f"{mark}c2pa: expected a list of files with certificates, or of their bytes, got {c2pa!r:.60}"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(text)
     if c2pa is not None and find_spec("c2pa") is None:
         text = f"{mark}c2pa: checking C2PA manifests needs the extra: undersigned[c2pa]"
         raise ConfigurationError("missing_extra", text)
@@ -225,12 +199,25 @@ async def checked_demands(
     return await _anchors(c2pa or (), f"{mark}c2pa")
 
 
+def _unusable(text: str) -> ConfigurationError:
+    return ConfigurationError("bad_configuration", text)
+
+
+def _check_provider(provider: Did, agent: Agent) -> None:
+    try:
+        parse_did(provider)
+    except (UndersignedError, TypeError, AttributeError) as exc:
+        raise _unusable(f"expected the provider's DID, got {provider!r}") from exc
+    if provider == agent.identity.did:
+        raise _unusable(f"{provider} is this agent itself, and nobody hires itself")
+
+
 def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bool = True) -> None:
     """Returns if what a caller gave is of the kind that the signature says, which nobody checks in its code."""
     if given is None and optional:
         return
     if not isinstance(given, kind) or isinstance(given, bool):
-        raise ConfigurationError("bad_configuration", f"{name}: expected {what}, got {given!r:.60}")
+        raise _unusable(f"{name}: expected {what}, got {given!r:.60}")
 
 
 def _check_function(name: str, given: object) -> None:
@@ -242,7 +229,7 @@ def _check_function(name: str, given: object) -> None:
         why = f"{getattr(given, '__qualname__', given)!s:.80} takes no argument, or more than that"
     if why is not None:
         text = f"{name}: expected a function that is awaited, such as `async def {name}(...)`; {why}"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(text)
 
 
 def _check_criterion(key: object, text: object) -> None:
@@ -250,7 +237,7 @@ def _check_criterion(key: object, text: object) -> None:
         to_struct({"id": key, "text": text}, Criterion)
     except FormatError as exc:
         what = exc.message if exc.path == "/text" else "expected a name of a-z, 0-9 and -, such as 'lists-every-file'"
-        raise ConfigurationError("bad_configuration", f"criteria: {key!r:.80}: {what}") from exc
+        raise _unusable(f"criteria: {key!r:.80}: {what}") from exc
 
 
 def _check_members(settlement: Settlement) -> None:
@@ -258,19 +245,45 @@ def _check_members(settlement: Settlement) -> None:
     try:
         to_struct(from_struct(settlement), Settlement)
     except FormatError as exc:
-        raise ConfigurationError("bad_configuration", f"settlement{exc.path or ''}: {exc.message}") from exc
+        raise _unusable(f"settlement{exc.path or ''}: {exc.message}") from exc
     except TypeError as exc:  # what has no form on the wire
-        raise ConfigurationError("bad_configuration", f"settlement: {exc}") from exc
+        raise _unusable(f"settlement: {exc}") from exc
+
+
+def _prices(price: str, opening: str | None) -> tuple[Price, Price | None]:
+    """The most that is paid, and what is offered first."""
+    ceiling = parse_price(price, "price")
+    if opening is None:
+        return ceiling, None
+    first = parse_price(opening, "opening")
+    if first.currency != ceiling.currency:
+        raise _unusable("the opening price and the limit are in two currencies")
+    if compare_amounts(first.amount, ceiling.amount) > 0:
+        raise _unusable(f"opening: {opening} is more than the price, {price}, and nothing above that is paid")
+    return ceiling, first
+
+
+def _agreed(
+    settlement: Settlement, agent: Agent, named: Sequence[Deliverable], criteria: Mapping[str, str]
+) -> Settlement:
+    """The settlement, if this side can settle so, and its milestones are of criteria that there are."""
+    _check_members(settlement)
+    try:
+        agent.settlements.check(settlement)
+        check_milestones(settlement.milestones, [*criteria, *(one.id for item in named for one in item.criteria)])
+    except UndersignedError as exc:
+        raise _unusable(f"settlement: {exc.message}") from exc
+    return settlement
 
 
 def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
     if finish_seconds < 1:
-        raise ConfigurationError("bad_configuration", f"expected at least a second to finish, got {finish_seconds}")
+        raise _unusable(f"expected at least a second to finish, got {finish_seconds}")
     usual = Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600)
     if decide_seconds is None:
         return usual
     if decide_seconds < 1:
-        raise ConfigurationError("bad_configuration", f"expected at least a second to decide, got {decide_seconds}")
+        raise _unusable(f"expected at least a second to decide, got {decide_seconds}")
     # Who is bound in the last second still has the usual time to begin and to finish.
     return Timing(
         answer_seconds=min(usual.answer_seconds, decide_seconds),
@@ -288,7 +301,7 @@ def _named(
     """The deliverables that the hirer names, or the one that the kind of task has; none: the provider names it."""
     if not isinstance(deliverable, str | Sequence | None):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
         text = f"deliverable: expected a name, or several; got {deliverable!r:.60}"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(text)
     names = (deliverable,) if isinstance(deliverable, str) else tuple(deliverable or ())
     if not names and known is None:
         return ()
@@ -315,7 +328,7 @@ async def _anchors(given: Sequence[Path | bytes | str], what: str) -> list[bytes
             found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
         except ValueError as exc:
             named = what if isinstance(one, bytes) else f"{what} {one}"
-            raise ConfigurationError("bad_configuration", f"{named}: expected certificates in PEM: {exc}") from exc
+            raise _unusable(f"{named}: expected certificates in PEM: {exc}") from exc
     return found
 
 
@@ -323,45 +336,48 @@ def _check_third(third: Did, parties: tuple[Did, Did], name: str, mark: str) -> 
     try:
         parse_did(third)
     except (UndersignedError, TypeError, AttributeError) as exc:
-        raise ConfigurationError("bad_configuration", f"{mark}{name}: expected a DID, got {third!r:.200}") from exc
+        raise _unusable(f"{mark}{name}: expected a DID, got {third!r:.200}") from exc
     try:
         fetches(third, local=True)
     except UndersignedError as error:
         # Its signature could never be checked. A method that is unknown here may be one of a resolver.
         if error.code != "did_unresolvable":
-            raise ConfigurationError("bad_configuration", f"{mark}{name}: {error.message}") from error
+            raise _unusable(f"{mark}{name}: {error.message}") from error
     if third in parties:
         text = f"{mark}{name}: the {name} is neither the hirer nor the provider"
-        raise ConfigurationError("bad_configuration", text)
+        raise _unusable(text)
 
 
 def _check_format(sbom: str, what: str) -> None:
     """What is asked for is checked when it comes, so it can be."""
     needs = SBOM_FORMATS.get(sbom) if isinstance(sbom, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
     if needs is None:
-        raise ConfigurationError("bad_configuration", f"{what}: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
+        raise _unusable(f"{what}: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
     if find_spec(needs.library) is None:
         text = f"{what}: checking {sbom} needs the extra: undersigned[{needs.extra}]"
         raise ConfigurationError("missing_extra", text)
 
 
-async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
+async def _input(agent: Agent, name: str, given: Path | bytes | str) -> OrderInput:
     """Puts an input into the store; of a file no more than a few pieces are held."""
+    checked_name("input", name)
+    if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise _unusable(f"input {name}: expected a path or bytes, got {given!r:.60}")
     if isinstance(given, bytes):
-        return await agent.artifacts.put(given)
-    try:
-        return (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
-    except (OSError, ValueError) as exc:  # of a name that no file can have
-        hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
-        text = f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}"
-        raise ConfigurationError("bad_configuration", text) from exc
-    except FormatError as exc:
-        text = f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so"
-        raise ConfigurationError("bad_configuration", text) from exc
+        digest = await agent.artifacts.put(given)
+    else:
+        try:
+            digest = (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
+        except (OSError, ValueError) as exc:  # of a name that no file can have
+            hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
+            raise _unusable(f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}") from exc
+        except FormatError as exc:
+            raise _unusable(f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so") from exc
+    return OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest))
 
 
 async def _read(path: Path, what: str) -> bytes:
     try:
         return await asyncio.to_thread(read_file, path)
     except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{what}: {path}: {why(exc)}") from exc
+        raise _unusable(f"{what}: {path}: {why(exc)}") from exc
