@@ -34,7 +34,7 @@ from undersigned.messages import (
     Usage,
     recorded_message,
 )
-from undersigned.protocol import ENDED, HIRER, Engagement, Presence, Tabled, owed, presence, rights
+from undersigned.protocol import ENDED, HIRER, Contract, Engagement, Presence, Role, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -177,12 +177,8 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         ConfigurationError: As `load_contract`.
     """
     engagement, document, tabled, facts, moves, wanted, used, held, diverged = await load_contract(opened, contract)
-    closings = [one for one in moves if isinstance(one, Closing)]
-    delivered = _delivered(moves)
     table = None if tabled is None or engagement.state in ENDED else _table(tabled, document)
-    disputes = [one for one in moves if isinstance(one, Dispute)]
-    rulings = [read_ruling(one.ruling) for one in moves if isinstance(one, Ruling)]
-    files = await _kept(opened, delivered)
+    files = await _kept(opened, _delivered(moves))
     now = SystemClock().now()
     seen: Presence | None = presence(engagement, now, lost_at(facts))
     if engagement.state in ENDED or (seen.word == "here" and surely_unwritten(opened.ledger_url)):
@@ -191,8 +187,7 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
-    waits, mute = held_until(facts, engagement), mute_in(opened, engagement)
-    above, hired = await _chain(opened, engagement)
+    mute, above, hired = mute_in(opened, engagement), _above(moves), await _hired(opened, under)
     out.value(
         {
             "contract": under.digest,
@@ -213,15 +208,18 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "breaches": [from_struct(one) for one in under.breaches],
             "disputes": [
                 {"role": one.role, "claim": one.claim, "about": one.about, "rulingBy": one.ruling_by}
-                for one in disputes
+                for one in moves
+                if isinstance(one, Dispute)
             ],
             "rulings": [
-                {key: value for key, value in from_struct(one).items() if key in _OF_A_RULING} for one in rulings
+                {key: value for key, value in from_struct(read_ruling(one.ruling)).items() if key in _OF_A_RULING}
+                for one in moves
+                if isinstance(one, Ruling)
             ],
             "requests": [from_struct(one) for one in wanted],
             "cancels": [{"role": one.role, "reason": one.reason} for one in moves if isinstance(one, Cancel)],
             "outcome": next((one.outcome for one in reversed(moves) if isinstance(one, Delivery)), None),
-            "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
+            "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in _delivered(moves)],
             "terms": from_struct(document.terms),
             "used": [from_struct(one) for one in used],
             "held": [from_struct(one) for one in held],
@@ -229,12 +227,13 @@ async def show(out: Out, opened: Home, contract: str) -> None:
             "hired": hired,
             "payment": {
                 one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
-                for one in closings
+                for one in moves
+                if isinstance(one, Closing)
             },
             "due": from_struct(unpaid) if unpaid else None,
             "booksDiffer": [from_struct(one) for one in books_differ(facts)],
             "early": [from_struct(one) for one in came_early(facts)],
-            "booksWait": waits,
+            "booksWait": held_until(facts, engagement),
             "diverged": list(diverged),
             "mute": mute,
         }
@@ -255,28 +254,14 @@ async def show(out: Out, opened: Home, contract: str) -> None:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
     for line in became(engagement, moves, files):
         out.line(line)
-    for one in books_differ(facts):
-        out.line(f"Books differ  {plain(one.explain(), 300)}")
-    if unpaid is not None:
-        out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
-        out.line(f"              {typed('contract settle {} --home {}', under.digest, opened.path)}")
-    for one in came_early(facts):
-        out.line(f"Too early     {plain(one.explain(), 300)}" + (f"; signed {one.signed}" if one.signed else ""))
-    if waits is not None:
-        then = "our books say so" if came_early(facts) else "our books are closed"
-        out.line(f"Waits         until {waits}, then {then}. If the arbiter shall decide:")
-        word = "--claim TEXT" if not under.disputes else "--ruling FILE"
-        out.line(f"              {typed('contract dispute {} ' + word + ' --home {}', under.digest, opened.path)}")
+    for line in _books_lines(engagement, under, facts, opened):
+        out.line(line)
     for line in _review_lines(engagement, facts, document):
         out.line(line)
     for line in _table_lines(engagement.tabled, table):
         out.line(line, most=WHOLE)
-    for one in wanted:
-        out.line(f"Asked for     {one.explain()}", most=WHOLE)
-        out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
-        if engagement.role == HIRER:
-            answer = typed("contract approve {} {} --home {}", under.digest, one.move, opened.path)
-            out.line(f"              {answer}   (or --refuse)")
+    for line in _asked_lines(wanted, engagement.role, under, opened):
+        out.line(line, most=WHOLE)
     for one in above:
         out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
     for one in hired:
@@ -334,24 +319,25 @@ async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:
         return {}  # where they would be is away, and all else can be shown
 
 
-async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What the contract stands under, the direct parent first, and what was hired under it."""
+def _above(moves: Sequence[Message]) -> list[dict[str, Any]]:
+    """What the contract stands under, the direct parent first, by the last offer that says it."""
+    parents = next((one.parents for one in reversed(moves) if isinstance(one, Offer) and one.parents), ())
+    return [
+        {"contract": one.name, "hirer": one.document.hirer, "provider": one.document.provider}
+        for one in read_parents(parents)
+    ]
+
+
+async def _hired(home: Home, contract: Contract) -> list[dict[str, Any]]:
+    """What was hired under it."""
+    hired: list[dict[str, Any]] = []
     async with reading(home) as ledger:
-        above: list[dict[str, Any]] = []
-        for row in await ledger.rows(engagement.id):
-            offer = recorded_message(row.raw).message if row.kind != "noted" and row.type == "Offer" else None
-            if isinstance(offer, Offer) and offer.parents:
-                above = [
-                    {"contract": one.name, "hirer": one.document.hirer, "provider": one.document.provider}
-                    for one in read_parents(offer.parents)
-                ]
-        hired: list[dict[str, Any]] = []
-        for child in engagement.contract.children if engagement.contract is not None else ():
+        for child in contract.children:
             summary = await ledger.summary(child.engagement)
             known = {"engagement": child.engagement, "provider": child.provider, "task": child.task}
             state = child.outcome or (summary.state if summary is not None else "not begun")
             hired.append({**known, "state": state, "contract": summary.contract if summary is not None else None})
-        return above, hired
+    return hired
 
 
 def _used_lines(document: ContractDocument, used: Iterable[Usage], held: Iterable[Usage]) -> Iterator[str]:
@@ -375,6 +361,23 @@ def _word(closing: Closing) -> str:
     return closing.objection or ""
 
 
+def _books_lines(engagement: Engagement, contract: Contract, facts: Mapping[str, str], home: Home) -> Iterator[str]:
+    """Where the books differ, what came too early, and what ours wait for."""
+    unpaid, early, waits = awaited(facts, engagement), came_early(facts), held_until(facts, engagement)
+    for one in books_differ(facts):
+        yield f"Books differ  {plain(one.explain(), 300)}"
+    if unpaid is not None:
+        yield f"Waits         for our word about {unpaid.amount} {unpaid.currency}:"
+        yield f"              {typed('contract settle {} --home {}', contract.digest, home.path)}"
+    for one in early:
+        yield f"Too early     {plain(one.explain(), 300)}" + (f"; signed {one.signed}" if one.signed else "")
+    if waits is not None:
+        then = "our books say so" if early else "our books are closed"
+        yield f"Waits         until {waits}, then {then}. If the arbiter shall decide:"
+        word = "--claim TEXT" if not contract.disputes else "--ruling FILE"
+        yield f"              {typed('contract dispute {} ' + word + ' --home {}', contract.digest, home.path)}"
+
+
 def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
     """What a person may say of a delivery that waits for our review, why it failed if it did, or what was said."""
     why, contract = facts.get("review-failed"), engagement.contract
@@ -393,6 +396,16 @@ def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: Co
         yield f"Review        {failed}; a person may say it with 'contract review':"
         for one in criteria:
             yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
+
+
+def _asked_lines(wanted: Iterable[Wanted], role: Role, contract: Contract, home: Home) -> Iterator[str]:
+    """What the provider asks for, and how the hirer answers it."""
+    for one in wanted:
+        yield f"Asked for     {one.explain()}"
+        yield f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}"
+        if role == HIRER:
+            answer = typed("contract approve {} {} --home {}", contract.digest, one.move, home.path)
+            yield f"              {answer}   (or --refuse)"
 
 
 def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:
