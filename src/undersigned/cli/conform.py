@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import click
 from click.core import ParameterSource
 
+from undersigned.daemon import checked_server
 from undersigned.errors import ConfigurationError
 from undersigned.interop import (
     FAULTS,
@@ -268,7 +269,7 @@ async def conform(
     at = _listen(listen, reached_at)
     subject = Subject(
         url=url,
-        did=checked_did(did or web_did(url), local),
+        did=checked_did(web_did(url) if did is None else did, local),
         task=task,
         price=parse_price(price, "--price"),
         input=given,
@@ -366,14 +367,8 @@ async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
     if reached_at is not None:
-        _require_http("--reached-at", reached_at)
+        checked_server(reached_at, "--reached-at", path=False)
     return split_port("--listen", where)
-
-
-def _require_http(option: str, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("bad_configuration", f"{option}: expected an http or https URL, got {url!r}")
 
 
 def _hook(url: str | None, role: Role) -> str | None:
@@ -381,8 +376,7 @@ def _hook(url: str | None, role: Role) -> str | None:
         if role == "hirer":
             raise ConfigurationError("bad_configuration", "say --hook URL: a hirer has to be told to hire")
         return None
-    _require_http("--hook", url)
-    return url.rstrip("/")
+    return checked_server(url, "--hook", path=False).rstrip("/")
 
 
 def _content(work_on: str | None) -> tuple[str, bytes]:

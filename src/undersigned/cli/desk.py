@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from undersigned.daemon import RemoteDesk, checked_peer_url
+from undersigned.daemon import RemoteDesk, checked_server
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import control_token
 
@@ -46,7 +46,7 @@ def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | 
         ConfigurationError: Neither says it, or the token cannot be read.
     """
     if peer is not None:
-        checked_peer_url("--peer", peer)
+        checked_server(peer, "--peer", path=False)
     token: str | None = None
     if token_file is not None:
         if not token_file.exists():  # none is made here

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from undersigned.bridges.gate_rules import read_rules
-from undersigned.daemon import GateProxy, RequestGate, more_files
+from undersigned.daemon import GateProxy, RequestGate, checked_server, more_files
 from undersigned.runtime import host_port
 
 from .desk import desk_options, open_desk, told_when_reached, unheard
@@ -62,8 +62,9 @@ async def gate(
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
     read = read_toml_as(rules, read_rules)
-    desk = open_desk(out, home, peer, token_file)
+    checked_server(upstream, "--upstream", path=False)
     host, port = host_port("--listen", listen)
+    desk = open_desk(out, home, peer, token_file)
     stop = stop_signal()
     more_files()
 

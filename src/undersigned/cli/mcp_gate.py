@@ -16,6 +16,7 @@ from undersigned.daemon import (
     Passage,
     RemoteDesk,
     StdioGate,
+    checked_server,
     more_files,
     standard_streams,
 )
@@ -91,6 +92,11 @@ async def mcp_gate(
     if contract is not None:
         checked_digest(contract, "--contract")
     rules = read_toml_as(rules_file, Rules.from_toml)
+    if upstream is not None:
+        checked_server(upstream, "--upstream", path=True)
+    if public is not None:
+        checked_server(public, "--public", path=True)
+    host, port = host_port("--listen", listen)
     asked = open_desk(out, home, peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)
@@ -101,7 +107,6 @@ async def mcp_gate(
         if contract is not None:
             await _over_stdio(desk, contract, rules, command_line, limits, stop)
         elif upstream is not None:
-            host, port = host_port("--listen", listen)
             gate = HttpGate(
                 desk, rules, upstream, host=host, port=port, public=public, limits=limits, sign_answers=sign_answers
             )

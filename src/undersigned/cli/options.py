@@ -168,6 +168,8 @@ class _Homes(NamedPath):
             checked_folder(path)
         except ConfigurationError as error:
             self.fail(error.message.removeprefix("the state folder: "), param, ctx)
+        if not path.as_posix().isprintable():  # `--home` takes none
+            self.fail(f"expected a name that can be printed, got {plain(path)}", param, ctx)
         return path
 
 

@@ -23,6 +23,7 @@ from undersigned.runtime import (
     checked_name,
     gather_evidence,
     judge_artifact,
+    naming,
     open_file,
     read_file,
 )
@@ -71,7 +72,7 @@ def digest_named(text: str) -> tuple[Digest, str]:
     if path.is_file():
         if path.stat().st_size > MAX_HASHED:
             raise ConfigurationError("bad_configuration", f"{plain(path, 200)}: larger than {MAX_HASHED} bytes")
-        with open_file(path) as file:
+        with open_file(path) as file, naming(path):
             found = file_digest(cast("Any", file), "sha256").hexdigest()
         return digest_from_hex(found), f"the bytes of {plain(path, 200)} have this digest"
     try:

@@ -6,12 +6,13 @@ from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
 from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted
 from undersigned.daemon.gate_proxy import GateProxy
-from undersigned.daemon.gate_remote import RemoteDesk, checked_peer_url
+from undersigned.daemon.gate_remote import RemoteDesk
 from undersigned.daemon.gating import Gatekeeper, RequestGate
 from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
+from undersigned.daemon.near import checked_server
 from undersigned.daemon.peer import Peer
 from undersigned.daemon.registry import RegistryServer
 from undersigned.daemon.serving import signed_headers
@@ -47,7 +48,7 @@ __all__ = [
     "WitnessBook",
     "WitnessServer",
     "aiohttp_gate",
-    "checked_peer_url",
+    "checked_server",
     "more_files",
     "needed_text",
     "signed_headers",

@@ -34,8 +34,9 @@ from undersigned.runtime import FinalAnswer
 
 from .edge import read_at_most
 from .gate_desk import AnswerToSign, Ask, DeskAnswer, GateRefusal, Granted, No, Visit
+from .near import checked_server
 
-__all__ = ["RemoteDesk", "checked_peer_url"]
+__all__ = ["RemoteDesk"]
 
 ASK_SECONDS: Final = 10.0
 CONNECTIONS: Final = 32
@@ -46,21 +47,8 @@ slowly as is borne holds up nobody else."""
 PROVIDERS: Final = 4096
 """Contracts of which it is remembered whose they are."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
-_PEER_URL: Final = re.compile("https?://[!-~]+")
 _TOKEN: Final = re.compile("[!-~]+")
 _NO_CONTRACT: Final = digest_bytes(b"")
-
-
-def checked_peer_url(what: str, url: str) -> str:
-    """`url`, once it is one at which a peer could answer gates; `what` is what the caller calls it.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    if not isinstance(url, str) or not _PEER_URL.fullmatch(url):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
-        text = f"{what}: expected a URL such as http://127.0.0.1:9400, got {url!r:.200}"
-        raise ConfigurationError("bad_configuration", text)
-    return url
 
 
 class _Share:
@@ -81,7 +69,7 @@ class RemoteDesk:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        self.url = checked_peer_url("url", url).rstrip("/")
+        self.url = checked_server(url, "url", path=False).rstrip("/")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("bad_configuration", "token: expected text, as gate_token() of a Home gives it")
         self._token = token

@@ -137,9 +137,10 @@ class PublicListener:
                 sock.bind((where[0], port, *where[2:]))
                 port = port or int(sock.getsockname()[1])
                 sock.listen(512)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:  # ValueError of a host that is no name
             self._close_sockets()
-            taken = "; is this peer, or another one, running there already?" if exc.errno == EADDRINUSE else ""
+            in_use = getattr(exc, "errno", None) == EADDRINUSE
+            taken = "; is this peer, or another one, running there already?" if in_use else ""
             taken += f" {self._otherwise}" if taken and self._otherwise else ""
             raise ConfigurationError(
                 "bad_configuration", f"cannot listen on {self.host}:{self._port}: {why(exc)}{taken}"

@@ -99,8 +99,8 @@ class NearListener:
             # Whoever is cancelled while it begins to serve has what to close; otherwise nobody would.
             self._listening = await loop.create_server(protocol, self._host, self.port, start_serving=False)
             await self._serve(self._listening)
-        except OSError as exc:
-            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
+        except (OSError, ValueError) as exc:  # ValueError of a host that is no name
+            taken = "; is somebody listening there already?" if getattr(exc, "errno", None) == EADDRINUSE else ""
             where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
             raise ConfigurationError("bad_configuration", f"cannot listen {where}: {why(exc)}{taken}") from exc
         self.port = int(self._listening.sockets[0].getsockname()[1])
@@ -176,10 +176,11 @@ def checked_server(url: str, what: str, *, path: bool) -> str:
         usable = usable and "@" not in parts.netloc and (parts.path.startswith("/") or not path)
         # An empty query, too, would take in the path that is put behind it.
         usable = usable and url.isascii() and url.isprintable() and not set(" ?#\\") & set(url)
-    except ValueError:
+        (parts.hostname or "").encode("idna")  # raises where a label is empty or too long, as whoever dials does
+    except (AttributeError, TypeError, ValueError):  # callers' code is not checked by us
         usable = False
     if not usable:
         example = f"http://127.0.0.1:8000{'/mcp' if path else ''}"
-        got = "one with a user name" if "@" in url else f"{url!a:.200}"  # a password is not for a log
+        got = "one with a user name" if "@" in str(url) else f"{url!a:.200}"  # a password is not for a log
         raise ConfigurationError("bad_configuration", f"{what}: expected a URL such as {example}, got {got}")
     return url

@@ -58,6 +58,8 @@ def is_https_base(url: str, local: bool) -> bool:
         ValueError: It is no URL.
     """
     parts = urlsplit(url)
+    if parts.port == 0 or not url.isprintable():
+        return False
     plain = local and parts.scheme == "http" and is_loopback_name(parts.hostname or "")
     return (parts.scheme == "https" or plain) and bool(parts.hostname) and not (parts.query or parts.fragment)
 

@@ -156,6 +156,7 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("ledger", "decide", PEER, "--keep", "--reason", "put back"), "not_found"),
         (("ledger", "show", "\x1b[2J"), "not_found"),
         (("witness", "show"), "not_found"),
+        (("conform", "ws://localhost:1/hire", "--local", "--did", ""), "bad_configuration"),
     ],
     ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else "",
 )

@@ -99,6 +99,9 @@ def test_a_folder_for_state_folders_has_a_name_that_theirs_may_have(
     ran = run(*line, "here", "--json", UNDERSIGNED_HOME=str(home))
     assert (ran.code, "expected its path to be UTF-8" in ran.error["message"]) == (2, True)
     assert not list((tmp_path / ODD).iterdir()), "a demo left the folder of its run"
+    ran = run(*line, tmp_path / "two\nlines", "--json", UNDERSIGNED_HOME=str(home))
+    assert (ran.code, "expected a name that can be printed" in ran.error["message"]) == (2, True)
+    assert not list(tmp_path.glob("two*")), "which no --home takes"
 
 
 PEER = "did:web:localhost%3A1"  # nobody listens there

@@ -215,6 +215,8 @@ async def test_sc_05_other_urls_are_not_fetched(url, code) -> None:
         ("http://127.0.0.1:80", False, False),
         ("http://127.0.0.1:80", True, True),
         ("ftp://acme.example", True, False),
+        ("https://acme.example:0", True, False),
+        ("https://acme.example\n", True, False),
     ],
 )
 def test_other_urls_stand_below_https_without_more(url: str, local: bool, stands: bool) -> None:

@@ -37,7 +37,7 @@ GATE_TOKEN: Final = "gate.token"  # noqa: S105
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
-_PORT: Final = re.compile("[0-9]{1,5}")
+_HOST_PORT: Final = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]]+)):([0-9]{1,5})")
 _CONTEXT: Final = re.compile(r"https://[!-~]{1,500}")
 
 
@@ -95,9 +95,9 @@ def split_port(option: str, text: str) -> tuple[str, int]:
     Raises:
         ConfigurationError: `bad_configuration`.
     """
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not _PORT.fullmatch(port) or int(port) > 65_535:
+    found = _HOST_PORT.fullmatch(text)
+    host, port = (found[1] or found[2], found[3]) if found is not None else ("", "0")
+    if not host or int(port) > 65_535:
         raise ConfigurationError(
             "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text[:80]!r}"
         )
