@@ -159,30 +159,7 @@ async def init(
         name = named[:MAX_NAME]
     checked_name("--name", name)
     checked_name("--organisation", name if organisation is None else organisation)
-    parts: list[OfferPart] = []
-    for offer in offers:
-        task, _, price = offer.partition("=")
-        if not task or price != price.strip():
-            raise ConfigurationError(
-                "bad_configuration", f"--offer: expected TASK[=PRICE], such as 'sbom=4.00 EUR', got {offer!r}"
-            )
-        if task != "sbom" and handler is None:
-            raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
-        if handler is None and find_spec("cyclonedx") is None:
-            text = f"--offer {task}: making a bill of materials needs an extra: pip install 'undersigned[prov]'"
-            raise ConfigurationError("missing_extra", text)
-        if price:
-            parse_price(price, f"--offer {task}")
-        names = delivers[0] if len(delivers) == 1 else delivers or "result"
-        parts.append(
-            OfferPart(
-                task=task,
-                handler=handler or SBOM_HANDLER,
-                price=price or "0 EUR",
-                delivers=names,
-                media_type=_media_type(delivers),
-            )
-        )
+    parts = tuple([_offered(each, handler, delivers) for each in offers])
     distinct_offers((part.task for part in parts), "--offer")
     with claimed(path):
         made = create_home(
@@ -195,39 +172,70 @@ async def init(
             port=port,
             kind=kind,
             anchors=anchors,
-            offers=tuple(parts),
+            offers=parts,
             max_price=max_price,
             history=method == "webvh",
         )
         await issue_membership(made)
-    own = _own(made)
-    out.local = bool(own["local"])
-    out.value(own)
+    out.local = made.configuration.local
+    out.value(_own(made))
+    _tell(out, made, handled=handler is not None)
+
+
+def _offered(offer: str, handler: str | None, delivers: tuple[str, ...]) -> OfferPart:
+    """What one --offer says.
+
+    Raises:
+        ConfigurationError: `bad_configuration`; `missing_extra`, without which the built-in handler does nothing.
+    """
+    task, _, price = offer.partition("=")
+    if not task or price != price.strip():
+        raise ConfigurationError(
+            "bad_configuration", f"--offer: expected TASK[=PRICE], such as 'sbom=4.00 EUR', got {offer!r}"
+        )
+    if task != "sbom" and handler is None:
+        raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
+    if handler is None and find_spec("cyclonedx") is None:
+        text = f"--offer {task}: making a bill of materials needs an extra: pip install 'undersigned[prov]'"
+        raise ConfigurationError("missing_extra", text)
+    if price:
+        parse_price(price, f"--offer {task}")
+    return OfferPart(
+        task=task,
+        handler=handler or SBOM_HANDLER,
+        price=price or "0 EUR",
+        delivers=delivers[0] if len(delivers) == 1 else delivers or "result",
+        media_type=_media_type(delivers),
+    )
+
+
+def _tell(out: Out, made: Home, *, handled: bool) -> None:
+    """What was made, and what comes next; `handled` if what is delivered is that of a handler who was named."""
+    own, path = made.configuration, made.path
+    organisation = own.organisation.did if own.organisation else None
     passphrase = path / "keys" / "passphrase"
-    out.line(f"state folder   {own['home']}{'  (loopback only, without TLS)' if out.local else ''}")
-    out.line(f"agent          {own['did']}")
-    out.line(f"organisation   {own['organisation']}")
+    out.line(f"state folder   {path}{'  (loopback only, without TLS)' if own.local else ''}")
+    out.line(f"agent          {own.did}")
+    out.line(f"organisation   {organisation}")
     sealed = f"with the passphrase in {passphrase}" if passphrase.exists() else "with UNDERSIGNED_PASSPHRASE"
     out.line(f"keys           sealed in {path / 'keys'}, {sealed}")
     out.line(f"settings       {path / 'undersigned.toml'}")
-    listen = made.configuration.listen
+    listen = own.listen
     if listen.url:
         out.line(f"reached at     {listen.url}: let it end TLS and pass all on to {listen.host}:{listen.port}")
         out.line("               and set X-Forwarded-For; then name its address in proxies of [listen] in the settings")
-    elif local:
+    elif own.local:
         out.line(f"reached at     ws://localhost:{listen.port}/hire")
     else:
         out.line(
             "reached at     nowhere yet: it can hire without inputs; for more, set url in [listen] of the settings"
         )
-    for part in parts:
+    for part in own.offer:
         named = part.delivers if isinstance(part.delivers, str) else ", ".join(part.delivers)
-        out.line(
-            f"does           {part.task} for {part.price}" + (f", delivers {named}" if handler is not None else "")
-        )
-    if not anchors:
+        out.line(f"does           {part.task} for {part.price}{f', delivers {named}' if handled else ''}")
+    if not own.trust.anchors:
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
-    out.line(f"others trust this agent with   --trust {own['organisation']}")
+    out.line(f"others trust this agent with   --trust {organisation}")
     out.line(f"run it with                    {typed('serve --home {}', path)}")
 
 
