@@ -6,10 +6,11 @@ import asyncio
 import json
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import uvicorn
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from yarl import URL
@@ -233,6 +234,22 @@ async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
         yield str(server.make_url("/")).rstrip("/")
     finally:
         await server.close()
+
+
+@asynccontextmanager
+async def under_uvicorn(app: Any, lifespan: Literal["on", "off"]) -> AsyncIterator[str]:
+    """The URL of an ASGI application under a real server."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan))
+    # Else it takes Ctrl-C, and at its end gives it back to the loop that ran when it began, whatever runs by then.
+    server.capture_signals = nullcontext
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - it says so nowhere else
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @asynccontextmanager

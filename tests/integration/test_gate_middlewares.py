@@ -6,21 +6,24 @@ import asyncio
 import gzip
 import io
 import json
+import tomllib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import structlog
-import uvicorn
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from msgspec import structs
 
-from gate_world import World, at_work, serving
+from gate_world import ORIGIN, RULES, World, at_work, serving, under_uvicorn
 from integration.hires import until
-from undersigned.daemon import GRANTED, AsgiGate, RequestGate, aiohttp_gate
-from undersigned.encoding import digest_bytes
+from undersigned.bridges.gate_rules import read_rules
+from undersigned.bridges.gates import ContractKeys
+from undersigned.daemon import GRANTED, AsgiGate, RemoteDesk, RequestGate, aiohttp_gate
+from undersigned.encoding import Digest, digest_bytes
 
 APP = "/repos/app/files/readme"
 
@@ -59,27 +62,13 @@ async def under_asgi(gate: RequestGate, seen: Seen) -> AsyncIterator[str]:
                     return
         message = await receive()
         assert not message["more_body"]
+        assert type(message["body"]) is bytes
         answer = seen.answer(scope["path"], scope["hire"], message["body"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": answer})
 
     async with under_uvicorn(AsgiGate(app, gate), "on") as url:
         yield url
-
-
-@asynccontextmanager
-async def under_uvicorn(app: Any, lifespan: Literal["on", "off"]) -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan))
-    # Else it takes Ctrl-C, and at its end gives it back to the loop that ran when it began, whatever runs by then.
-    server.capture_signals = nullcontext
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - it says so nowhere else
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @pytest.fixture
@@ -139,6 +128,10 @@ async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str,
         (403, "scope_exceeded", "rules"),
         (400, "bad_request", ""),
     ]
+    kept = {(answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) for answer in answers}
+    assert kept == {("no-store", "nosniff")}
+    assert {answer.headers["Connection"] for answer in answers} == {"close"}, "a body that was not read may follow"
+    assert all("Content-Length" in answer.headers for answer in answers)
     assert not seen.bodies
 
 
@@ -155,82 +148,77 @@ async def test_a_body_that_is_inflated_is_not_the_one_that_was_signed(world: Wor
     assert [line["status"] for line in logs if line["event"] == "request refused"] == [400]
 
 
-async def test_a_body_that_no_field_announces_reaches_nothing(world: World) -> None:
-    """HIRE-GTS-04: HTTP/2 needs no length, so whoever is between could add a body to a signed request."""
-    fields = await world.signed("PUT", "/files/a")
-    seen, sent = Seen(), list[dict[str, Any]]()
-    scope = {
-        **{"type": "http", "http_version": "2", "method": "PUT", "raw_path": b"/files/a", "query_string": b""},
-        "headers": [(name.lower().encode(), value.encode()) for name, value in fields],
-    }
+async def test_a_body_that_is_too_long_is_refused_while_it_is_read(world: World, guarded: tuple[str, Seen]) -> None:
+    """HIRE-GTS-04: where its length is not stated."""
+    url, seen = guarded
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.answer(scope["path"], scope["hire"], (await receive())["body"])
+    async def pieces() -> AsyncIterator[bytes]:
+        yield bytes(1_000_001)
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"added", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules)
-        await AsgiGate(app, gate)(scope, receive, send)
-        await gate.close()
-    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (401, "proof_invalid")
-    assert b"connection" not in dict(sent[0]["headers"]), "HTTP/2 has no such field"
+    fields = await world.signed("PUT", "/files/a", bytes(1_000_001))
+    async with world.session.put(url + "/files/a", data=pieces(), headers=fields) as answer:
+        assert answer.status == 413
     assert not seen.bodies
 
 
-async def test_an_asgi_application_hears_a_body_once_and_then_that_who_asked_has_left(world: World) -> None:
-    """One that answers for long waits for that, and would take the same request for another."""
-    fields = [(name.lower().encode(), value.encode()) for name, value in await world.signed("GET", APP)]
-    scope = {"type": "http", "method": "GET", "path": APP, "raw_path": APP.encode(), "headers": fields}
-    comes, heard = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}], list[str]()
+async def test_a_body_that_is_stated_too_long_or_does_not_come_whole_is_refused(world: World) -> None:
+    """HIRE-GTS-04: the first is not waited for; of the second its sender hears no more, but our operator does."""
+    asked = asyncio.Event()
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        heard.extend([(await receive())["type"], (await receive())["type"]])
+    class Asked(RemoteDesk):
+        async def keys(self, contract: Digest) -> ContractKeys | None:
+            asked.set()
+            return await super().keys(contract)
 
-    async def receive() -> dict[str, Any]:
-        return comes.pop(0)
+    desk = Asked(world.hirer.gates_url, world.hirer.home.gate_token())
+    # One of `TestServer` is cancelled where its client leaves, as others are not.
+    runner = web.AppRunner(web.Application(middlewares=[aiohttp_gate(RequestGate(desk, world.rules, keys_seconds=0))]))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    with structlog.testing.capture_logs() as logs:
+        for stated, sent in ((1_000_001, b""), (6, b"abc")):
+            fields = "".join(f"{name}: {text}\r\n" for name, text in await world.signed("PUT", "/files/a", b"abc"))
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            asked.clear()
+            head = f"PUT /files/a HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {stated}\r\n\r\n"
+            writer.write(head.encode() + sent)
+            await asked.wait()
+            if not sent:
+                assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"413"
+            writer.close()
+        await until(lambda: [one["status"] for one in logs if one["event"] == "request refused"] == [413, 400])
+    await runner.cleanup()
+    await desk.close()
 
-    async def send(message: Any) -> None:
-        raise AssertionError(message)
 
+@pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
+async def test_where_no_body_is_taken_a_request_without_one_is(world: World, under: Any) -> None:
+    """HIRE-GTS-04."""
+    seen = Seen()
     async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules)
-        await AsgiGate(app, gate)(scope, receive, send)
+        gate = RequestGate(desk, structs.replace(world.rules, max_body_bytes=0))
+        async with under(gate, seen) as url:
+            assert (await world.ask(url, "GET", APP)).status == 200
+            assert (await world.ask(url, "PUT", "/files/a", b"x")).no == (413, "too_large", "")
         await gate.close()
-    assert heard == ["http.request", "http.disconnect"]
+    assert seen.bodies == [b""]
 
 
-async def test_what_is_no_whole_request_reaches_no_asgi_application(world: World) -> None:
-    """HIRE-GTS-02, HIRE-GTS-04: a WebSocket, of which only the handshake is signed; a path of which it is not known how
-    it was sent; a sender who left before its body was there, for whom nothing is booked.
-    """
-    fields = [(name.lower().encode(), value.encode()) for name, value in await world.signed("GET", APP)]
-    scope = {"type": "http", "method": "GET", "path": APP, "raw_path": APP.encode(), "headers": fields}
-    reached: list[str] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        reached.append(scope["type"])
-
-    async def left() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
+@pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
+async def test_a_query_is_part_of_what_is_signed_and_judged(world: World, under: Any) -> None:
+    """HIRE-GTS-01, HIRE-GTS-06: where a rule takes one."""
+    text = RULES.replace('path = "/orders"', f'path = "/orders"\nquery = true\ntarget = "{ORIGIN}/orders"')
+    seen = Seen()
     async with world.desk() as desk:
-        gate, answers = RequestGate(desk, world.rules), list[Any]()
-
-        async def send(message: Any) -> None:
-            answers.append(message)
-
-        for what in ({"type": "websocket"}, {"raw_path": None}, {}, {"type": "of.tomorrow"}):
-            await AsgiGate(app, gate)({**scope, **what}, left, send)
+        gate = RequestGate(desk, read_rules(tomllib.loads(text)))
+        async with under(gate, seen) as url:
+            fields = await world.signed("POST", "/orders?dry=1&x=%2f", b"{}")
+            for path in ("/orders", "/orders?dry=2&x=%2f"):
+                assert (await world.send(url, "POST", path, fields, b"{}")).no[:2] == (401, "proof_invalid")
+            assert (await world.send(url, "POST", "/orders?dry=1&x=%2f", fields, b"{}")).status == 200
+            assert (await world.ask(url, "GET", f"{APP}?dry=1")).no == (403, "scope_exceeded", "rules")
         await gate.close()
-    assert answers[0] == {"type": "websocket.close", "code": 1008}
-    assert [answer["status"] for answer in answers[1:] if "status" in answer] == [400, 400]
-    assert reached == []
-    assert "read-app/count" not in await world.used()
+    assert seen.bodies == [b"{}"]
 
 
 async def test_an_application_that_takes_less_than_the_rules_is_asked_first(world: World) -> None:
@@ -314,6 +302,9 @@ async def test_answers_of_an_application_are_signed(world: World, under: Any) ->
             again = await world.send(url, method, path, fields, body)
             assert again.status == 401
             assert await world.judged(heard, method, path, await world.signed(method, path, body)) == "proof_invalid"
+        unsigned = await world.send(url, "GET", APP)
+        assert unsigned.no == (401, "proof_missing", "")
+        assert "Signature" not in unsigned.headers
 
 
 @pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
@@ -341,19 +332,40 @@ async def test_an_answer_that_is_not_sent_as_it_is_held_is_not_signed(world: Wor
         await streamed.write(b"x" * 3000)
         return streamed
 
+    with structlog.testing.capture_logs() as logs:
+        async with world.desk() as desk:
+            gate = RequestGate(desk, world.rules, sign_answers=True)
+            async with serving(handler, middlewares=[aiohttp_gate(gate)]) as url:
+                for path in (f"/repos/app/files/{name}" for name in ("streamed", "packed", "piecemeal")):
+                    fields = await world.signed("GET", path)
+                    heard = await world.send(url, "GET", path, fields)
+                    assert heard.status == 200
+                    assert await world.judged(heard, "GET", path, fields) == "proof_missing"
+            await gate.close()
+    assert [line["event"] for line in logs].count("an answer is not signed: it is not whole") == 3
+
+
+async def test_an_answer_is_signed_with_the_type_that_it_has(world: World) -> None:
+    """HIRE-GTS-14: with its charset; one without a body has none."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text="Bär") if request.path == APP else web.Response(status=202)
+
     async with world.desk() as desk:
         gate = RequestGate(desk, world.rules, sign_answers=True)
         async with serving(handler, middlewares=[aiohttp_gate(gate)]) as url:
-            for path in (f"/repos/app/files/{name}" for name in ("streamed", "packed", "piecemeal")):
+            for path, kind, body in ((APP, "text/plain; charset=utf-8", "Bär"), (f"{APP}/2", None, "")):
                 fields = await world.signed("GET", path)
                 heard = await world.send(url, "GET", path, fields)
-                assert heard.status == 200
-                assert await world.judged(heard, "GET", path, fields) == "proof_missing"
+                assert (heard.headers.get("Content-Type"), heard.body.decode()) == (kind, body)
+                assert await world.judged(heard, "GET", path, fields) == "good"
         await gate.close()
 
 
 async def test_what_an_application_says_in_the_fields_of_a_signature_is_not_sent(world: World) -> None:
-    """HIRE-GTS-14: it would contradict it. And a body whose type it did not name has the one that is signed."""
+    """HIRE-GTS-14: it would contradict it. And a body whose type it did not name has the one that is signed. Where none
+    is made it is the application's own.
+    """
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=b"done", headers={"Content-Digest": "x", "Signature": "x", "Signature-Input": "x"})
@@ -375,6 +387,13 @@ async def test_what_an_application_says_in_the_fields_of_a_signature_is_not_sent
             assert heard.body == b"done"
             assert await world.judged(heard, "GET", APP, fields) == "good"
         await gate.close()
+        gate = RequestGate(desk, world.rules)
+        for under in (serving(handler, middlewares=[aiohttp_gate(gate)]), under_uvicorn(AsgiGate(app, gate), "off")):
+            async with under as url:
+                heard = await world.ask(url, "GET", APP)
+            own = {name.lower(): value for name, value in heard.headers.items()}
+            assert [own[name] for name in ("content-digest", "signature", "signature-input")] == ["x", "x", "x"]
+        await gate.close()
 
 
 @pytest.mark.parametrize("kind", ["aiohttp", "asgi"])
@@ -383,11 +402,11 @@ async def test_an_answer_that_cannot_be_signed_says_nothing_of_a_signature(world
 
     async def handler(request: web.Request) -> web.Response:
         await world.hirer._for_gates.stop()
-        return web.Response(body=b"done", headers={"Content-Digest": "x", "Signature": "x"})
+        return web.Response(body=b"done", headers={"Content-Digest": "x", "Signature": "x", "Signature-Input": "x"})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await world.hirer._for_gates.stop()
-        said = [(b"content-digest", b"x"), (b"Signature", b"x")]
+        said = [(b"content-digest", b"x"), (b"Signature", b"x"), (b"signature-input", b"x")]
         await send({"type": "http.response.start", "status": 200, "headers": said})
         await send({"type": "http.response.body", "body": b"done"})
 
@@ -401,53 +420,4 @@ async def test_an_answer_that_cannot_be_signed_says_nothing_of_a_signature(world
             heard = await world.ask(url, "GET", APP)
         await gate.close()
     assert (heard.status, heard.body) == (200, b"done")
-    assert not {name.lower() for name in heard.headers} & {"signature", "content-digest"}
-
-
-async def test_an_application_that_names_no_fields_is_answered_for(world: World) -> None:
-    """HIRE-GTS-14: to ASGI they are optional."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": b"done"})
-
-    async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules, sign_answers=True)
-        fields = await world.signed("GET", APP)
-        async with under_uvicorn(AsgiGate(app, gate), "off") as url:
-            heard = await world.send(url, "GET", APP, fields)
-        await gate.close()
-    assert (heard.status, heard.body) == (200, b"done")
-    assert await world.judged(heard, "GET", APP, fields) == "good"
-
-
-async def test_an_application_is_not_offered_ways_to_answer_that_are_not_signed(world: World) -> None:
-    """HIRE-GTS-14: a server that sends files by name and trailers; the application takes what it is offered."""
-    started: list[Any] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        offered = scope["extensions"]
-        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
-        if "http.response.pathsend" in offered:
-            await send({"type": "http.response.pathsend", "path": "/etc/hostname"})
-        else:
-            await send({"type": "http.response.body", "body": json.dumps(sorted(offered)).encode()})
-
-    async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules, sign_answers=True)
-        gated = AsgiGate(app, gate)
-
-        async def serving(scope: Any, receive: Any, send: Any) -> None:
-            async def sends(message: Any) -> None:
-                started.extend([message.get("trailers")] if message["type"] == "http.response.start" else [])
-                await send(message)
-
-            names = ("http.response.pathsend", "http.response.trailers", "tls")
-            await gated({**scope, "extensions": {name: {} for name in names}}, receive, sends)
-
-        fields = await world.signed("GET", APP)
-        async with under_uvicorn(serving, "off") as url:
-            heard = await world.send(url, "GET", APP, fields)
-        await gate.close()
-    assert (heard.status, json.loads(heard.body), started) == (200, ["tls"], [False])
-    assert await world.judged(heard, "GET", APP, fields) == "good"
+    assert not {name.lower() for name in heard.headers} & {"signature", "signature-input", "content-digest"}

@@ -56,7 +56,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
                 async with arriving():
                     body = await request.read()
             except web.HTTPRequestEntityTooLarge as exc:
-                raise FormatError("too_large", exc.text or "the body is too long") from exc
+                raise FormatError("too_large", "the body is longer than the application takes") from exc
             gate.check_length(len(body))
             granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:

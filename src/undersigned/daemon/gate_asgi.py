@@ -66,9 +66,7 @@ class AsgiGate:
             body = await self._body(receive)
             granted = await self._gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:
-            if self._gate.sign_answers:
-                send = self._signing(knock, send)
-            await self._refuse(error, method, path, scope, send)
+            await self._refuse(error, method, path, scope, self._signing(knock, send))
             return
         given = False
 
@@ -106,11 +104,11 @@ class AsgiGate:
                 raise TransportError("bad_request", "the sender left before its body was here")
             body += message.get("body", b"")
             self._gate.check_length(len(body))
-            if not message.get("more_body", False):
+            if not message.get("more_body"):
                 return bytes(body)
 
     def _signing(self, knock: VerifiedHead | None, send: Send) -> Send:
-        """`send`, which holds the answer until it is whole, and signs it."""
+        """`send`, which holds the answer until it is whole, and signs it where that is wanted."""
         started: Message = {}
         body = bytearray()
 
@@ -118,11 +116,10 @@ class AsgiGate:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = message
-                return
             if message["type"] != "http.response.body":
                 return  # what else there is, is not signed, and was not offered
             body.extend(message.get("body", b""))
-            if message.get("more_body", False):
+            if message.get("more_body"):
                 return
             named = started.get("headers", ())
             headers = [(name, value) for name, value in named if name.lower().decode() not in OWN_FIELDS]
@@ -144,6 +141,6 @@ def _path(scope: Message) -> str:
     raw = scope.get("raw_path")
     if raw is None:
         return ""
-    query = scope.get("query_string", b"")
+    query = scope.get("query_string")
     path = bytes(raw).partition(b"?")[0]  # some servers leave the query there
     return (path + b"?" + query if query else path).decode("latin-1")
