@@ -110,48 +110,7 @@ async def check(
         except PolicyError as error:
             _tell_no(out, did, task, error.message, domains=[], unfinished=unfinished)
             return ANSWER_NO
-        queue = peer.watchers.listen(conversation.id)
-        impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
-        strange: UndersignedError | None = None
-        refused: Problem | None = None
-        over = False
-        heard: list[Event] = []
-        try:
-            async with asyncio.timeout(wait) as limit:
-                with peer.links.heeding(did, partial(limit.reschedule, 0)):
-                    while not over and conversation.engagement.state != "withdrawn":
-                        event = await queue.get()
-                        over = event.kind == "over"
-                        if event.kind == "problem" and isinstance(event.message, Problem):
-                            refused = event.message
-                        strange = unread(event) or strange
-                        heard.append(event)
-                        if (error := unresolved(event)) is not None:
-                            await peer.cancel(conversation)
-                            raise error
-        except TimeoutError as exc:
-            await peer.cancel(conversation)
-            last = strange or peer.links.last_error.get(did)
-            last = last or UndersignedError("timeout", f"{did} did not answer")
-            error = given_up(last, wait)
-            hint_at(error)
-            raise error from exc
-        except asyncio.CancelledError:
-            # Nobody asks any more: the next start would go on with it, and show who we are.
-            with suppress(LocalProtocolError, TimeoutError):
-                async with asyncio.timeout(CONFIRM_SECONDS):
-                    await peer.cancel(conversation)
-            raise
-        finally:
-            impatient.cancel()
-        if conversation.engagement.state != "withdrawn":  # it took nothing of us, not even that
-            raise not_hired(conversation, refused)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                while conversation.id in peer.conversations:
-                    heard.append(await queue.get())
-        while queue.qsize():
-            heard.append(queue.get_nowait())
+        heard = await _heard(out, peer, conversation, wait)
         text = conversation.facts.get("decision")
         why = _why_over(conversation, heard)
         links = await _domain_links(peer, conversation, did)
@@ -167,6 +126,53 @@ async def check(
     for line, style in domain_lines(links, 15):
         out.line(line, style=style)
     return 0 if allowed else ANSWER_NO
+
+
+async def _heard(out: Out, peer: Peer, conversation: Conversation, wait: float) -> list[Event]:
+    """All that is heard until it is over, and until the other side confirms that, if it does so soon.
+
+    Raises:
+        UndersignedError: It was not over within `wait` seconds, or in another way than by a withdrawal; an issuer did
+            not resolve.
+    """
+    did, queue = conversation.engagement.peer, peer.watchers.listen(conversation.id)
+    impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
+    heard: list[Event] = []
+    over = False
+    try:
+        async with asyncio.timeout(wait) as limit:
+            with peer.links.heeding(did, partial(limit.reschedule, 0)):
+                while not over and conversation.engagement.state != "withdrawn":
+                    heard.append(event := await queue.get())
+                    over = event.kind == "over"
+                    if (error := unresolved(event)) is not None:
+                        await peer.cancel(conversation)
+                        raise error
+    except TimeoutError as exc:
+        await peer.cancel(conversation)
+        strange = next((said for event in reversed(heard) if (said := unread(event)) is not None), None)
+        last = strange or peer.links.last_error.get(did)
+        error = given_up(last or UndersignedError("timeout", f"{did} did not answer"), wait)
+        hint_at(error)
+        raise error from exc
+    except asyncio.CancelledError:
+        # Nobody asks any more: the next start would go on with it, and show who we are.
+        with suppress(LocalProtocolError, TimeoutError):
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await peer.cancel(conversation)
+        raise
+    finally:
+        impatient.cancel()
+    if conversation.engagement.state != "withdrawn":  # it took nothing of us, not even that
+        refused = [one.message for one in heard if one.kind == "problem" and isinstance(one.message, Problem)]
+        raise not_hired(conversation, refused[-1] if refused else None)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            while conversation.id in peer.conversations:
+                heard.append(await queue.get())
+    while queue.qsize():
+        heard.append(queue.get_nowait())
+    return heard
 
 
 def _require_form(subject: str) -> None:
