@@ -112,15 +112,7 @@ def summary_of(message: Message) -> str:
             stated = f"; {counted(len(message.statements), 'statement')}" if message.statements else ""
             return f"{message.outcome}: {names or 'nothing was delivered'}{stated}"
         case Review():
-            met = f"{sum(one.met for one in message.criteria)} of {len(message.criteria)} criteria met"
-            met = met if message.criteria else "no criteria were agreed"
-            verifier = _verifier(message)
-            if verifier == message.sender:
-                return f"{message.verdict}, {met}"
-            # What it accepts is met by its word, as a whole; of what it rejects its word is of no one criterion.
-            own = message.verdict == "rejected" and any(one.met for one in message.criteria)
-            by_whom = " by the hirer's own check" if own else ""
-            return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met}{by_whom}"
+            return _reviewed(message)
         case Closing():
             objects = f"; objects: {plain(message.objection, 160)}" if message.objection else ""
             return f"basis {message.basis}, owed {message.settlement}{objects}"
@@ -193,6 +185,18 @@ def row_line(at: str, kind: str, name: str, said: str) -> str:
     """One entry of a journal on one line; `at` is an instant, of which the time of day is shown."""
     arrow = {"sent": "->", "received": "<-"}.get(kind, "  ")
     return f"{at[11:19]}  {arrow} {plain(name, 24):14} {said}"
+
+
+def _reviewed(review: Review) -> str:
+    met = f"{sum(one.met for one in review.criteria)} of {len(review.criteria)} criteria met"
+    met = met if review.criteria else "no criteria were agreed"
+    verifier = _verifier(review)
+    if verifier == review.sender:
+        return f"{review.verdict}, {met}"
+    # What it accepts is met by its word, as a whole; of what it rejects its word is of no one criterion.
+    own = review.verdict == "rejected" and any(one.met for one in review.criteria)
+    by_whom = " by the hirer's own check" if own else ""
+    return f"{review.verdict} by the verifier {plain(verifier, 100)}; {met}{by_whom}"
 
 
 def _verifier(review: Review) -> Did:
@@ -285,9 +289,13 @@ def noted(name: str, text: str) -> str:
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
             last = said[-1] if said else {}
             return f"a person says: {plain(last.get('verdict'), 20)} {_short(plain(last.get('terms'), 60))}"
-        fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
+        return _fact(name, msgspec.json.decode(text.encode(), type=dict[str, Any]))
     except msgspec.MsgspecError:
         return plain(text, 200)
+
+
+def _fact(name: str, fact: dict[str, Any]) -> str:
+    """What is told of a fact that is a JSON object; nothing of one that has no words."""
     if name == "order":
         ceiling = fact.get("ceiling", {})
         most = f"{plain(ceiling.get('amount'), 20)} {plain(ceiling.get('currency'), 8)}"
@@ -317,8 +325,7 @@ def noted(name: str, text: str) -> str:
     if name in ("change-asked", "change-drafted", "change-offered"):
         return _change(name, fact)
     if name == "approval-asked":
-        who = "a person" if fact.get("needed") == 1 else "two people"
-        return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
+        return _asked(fact)
     if name == "decision":
         reasons = "; ".join(map(_reason, fact.get("reasons", ())))
         return f"{fact.get('outcome')} ({reasons})"
@@ -341,8 +348,12 @@ def _change(name: str, fact: dict[str, Any]) -> str:
         return f"{what} is not offered: {plain(dropped, 300)}"
     if name == "change-offered":
         return f"{what} was approved, and is offered"
+    return f"{what} {_asked(fact)}"
+
+
+def _asked(fact: dict[str, Any]) -> str:
     who = "a person" if fact.get("needed") == 1 else "two people"
-    return f"{what} waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
+    return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
 
 
 def _needs(needs: Any) -> str:
