@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -22,6 +22,7 @@ from undersigned.interop import (
     Result,
     Run,
     RunLimits,
+    Scenario,
     Stage,
     Subject,
     bearing,
@@ -285,33 +286,12 @@ async def conform(
     if wait is None:
         wait = 60.0 if faults == "cuts" else 10.0
     limits = RunLimits(answer=wait, scenario=max(60.0, 6 * wait), upgrade=min(wait, 10.0))
-    clock, said = SystemClock(), list[dict[str, Any]]()
+    clock = SystemClock()
     began = clock.now()
-    async with AsyncExitStack() as opened:
-        stage = Stage(subject, seed=seed, limits=limits, listen=at, reached_at=reached_at)
-        stage.breaks = faults == "cuts"
-        await opened.enter_async_context(stage)
-        if faults != "none":
-            # Whoever dials, dials the wire.
-            met = url if role == "provider" else stage.own_url
-            wire = await opened.enter_async_context(faulty_wire(met, faults, seed))
-            if role == "provider":
-                stage.url = f"ws://localhost:{wire.port}/hire"
-            else:
-                stage.met_at = f"ws://localhost:{wire.port}/hire"
-        finished: dict[str, Result] = {}
-        interrupted = False
-
-        def heard(result: Result) -> None:
-            finished[result.scenario.id] = result
-            _tell(out, result)
-
-        try:
-            played = await play_all(stage, scenarios, at_a_time=at_a_time, told=said.append, done=heard)
-        except asyncio.CancelledError:
-            # Ctrl-C: what was judged until now is told, and nothing else is played.
-            interrupted = True
-            played = tuple(finished[one.id] for one in scenarios if one.id in finished)
+    async with _staged(
+        Stage(subject, seed=seed, limits=limits, listen=at, reached_at=reached_at), role, faults
+    ) as stage:
+        played, said, interrupted = await _played(out, stage, scenarios, at_a_time)
     results = judged(played, known_to_fail, ids)
     run = Run(
         implementation=name or subject.did,
@@ -348,6 +328,43 @@ def _alone(option: str, *heeded: str) -> None:
         if given and option not in parameter.opts and name not in (*heeded, *OF_EVERY_COMMAND):
             what = parameter.opts[0] if isinstance(parameter, click.Option) else "URL"
             raise ConfigurationError("bad_configuration", f"{option} plays nothing, and does not heed {what}")
+
+
+@asynccontextmanager
+async def _staged(stage: Stage, role: Role, faults: str) -> AsyncGenerator[Stage]:
+    """The open stage before an implementation in this role, with the faults on the way."""
+    stage.breaks = faults == "cuts"
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(stage)
+        if faults != "none":
+            # Whoever dials, dials the wire.
+            met = stage.url if role == "provider" else stage.own_url
+            wire = await opened.enter_async_context(faulty_wire(met, faults, stage.seed))
+            if role == "provider":
+                stage.url = f"ws://localhost:{wire.port}/hire"
+            else:
+                stage.met_at = f"ws://localhost:{wire.port}/hire"
+        yield stage
+
+
+async def _played(
+    out: Out, stage: Stage, scenarios: Sequence[Scenario], at_a_time: int
+) -> tuple[tuple[Result, ...], list[dict[str, Any]], bool]:
+    """What came of the scenarios, what was said in them, and whether somebody interrupted it: then nothing else is
+    played.
+    """
+    said: list[dict[str, Any]] = []
+    finished: dict[str, Result] = {}
+
+    def heard(result: Result) -> None:
+        finished[result.scenario.id] = result
+        _tell(out, result)
+
+    try:
+        return await play_all(stage, scenarios, at_a_time=at_a_time, told=said.append, done=heard), said, False
+    except asyncio.CancelledError:
+        # Ctrl-C: what was judged until now is told.
+        return tuple([finished[one.id] for one in scenarios if one.id in finished]), said, True
 
 
 async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
