@@ -12,8 +12,8 @@ from typing import cast
 import click
 
 from undersigned.contract import MAX_REWORKS, MAX_TEXT, PAYMENTS
-from undersigned.daemon import HireResult, Peer, needed_text
-from undersigned.encoding import EngagementId, from_struct
+from undersigned.daemon import Hire, HireResult, Peer, needed_text
+from undersigned.encoding import Did, EngagementId, from_struct
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.messages import Need
 from undersigned.runtime import (
@@ -278,27 +278,7 @@ async def hire(
             criteria=held or None,
             review=by_a_person if held and verifier is None else None,
         )
-        heard = asyncio.Event()
-        impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
-        turns = asyncio.create_task(tell_whose_turn(out, peer, under_way, heard))
-        try:
-            async for event in under_way:
-                heard.set()
-                tell(out, event)
-            result = await under_way
-        except (asyncio.CancelledError, BrokenPipeError) as exc:
-            if under_way.engagement is not None:
-                _tell_interrupted(
-                    out, under_way.engagement, opened.path, folder, unheard=isinstance(exc, BrokenPipeError)
-                )
-            raise
-        except UndersignedError as error:
-            hint_at(error)
-            _tell_needs(out, error)
-            raise
-        finally:
-            impatient.cancel()
-            turns.cancel()
+        result = await _followed(out, peer, under_way, did, folder)
         written: dict[str, Written] = {}
         failed: dict[str, Failed] = {}  # told after the result: the work is accepted and owed all the same
         if folder is not None:
@@ -333,6 +313,33 @@ async def _writable(folder: Path | None) -> AsyncGenerator[None]:
         for one in made:
             with suppress(OSError):  # there is something in it
                 one.rmdir()
+
+
+async def _followed(out: Out, peer: Peer, under_way: Hire, did: Did, folder: Path | None) -> HireResult:
+    """What comes of a hire, each event told as it comes; `folder` is where what is delivered would be written.
+
+    Raises:
+        UndersignedError: It came to nothing; what can be done about that is told.
+    """
+    heard = asyncio.Event()
+    impatient = asyncio.create_task(tell_if_not_reached(out, peer, did))
+    turns = asyncio.create_task(tell_whose_turn(out, peer, under_way, heard))
+    try:
+        async for event in under_way:
+            heard.set()
+            tell(out, event)
+        return await under_way
+    except (asyncio.CancelledError, BrokenPipeError) as exc:
+        if (engagement := under_way.engagement) is not None:
+            _tell_interrupted(out, engagement, peer.home.path, folder, unheard=isinstance(exc, BrokenPipeError))
+        raise
+    except UndersignedError as error:
+        hint_at(error)
+        _tell_needs(out, error)
+        raise
+    finally:
+        impatient.cancel()
+        turns.cancel()
 
 
 def _tell_interrupted(out: Out, engagement: EngagementId, home: Path, folder: Path | None, *, unheard: bool) -> None:
