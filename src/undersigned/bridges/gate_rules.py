@@ -100,7 +100,7 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             for name, segment in holes.items():
                 target = target.replace(f"{{{name}}}", segment)  # a segment holds no braces: they are not in a URI
             amounts = {unit: str(body_bytes) if text == BODY else text for unit, text in rule.amounts.items()}
-            return Action(name=rule.action, target=target, amounts=amounts, facts=dict(rule.facts)), asked
+            return Action(name=rule.action, target=target, amounts=amounts, facts=rule.facts), asked
         raise _unmapped("no rule maps this method and path")
 
 
@@ -115,8 +115,9 @@ def read_rules(table: Mapping[str, Any]) -> GateRules:
         raise ConfigurationError("bad_configuration", text)
     try:
         rules = to_struct(dict(table), GateRules)
-        if _ORIGIN.fullmatch(rules.origin) is None or parse_target(rules.origin).segments:
+        if _ORIGIN.fullmatch(rules.origin) is None:
             raise FormatError("schema_violation", "expected a scheme and a host, such as https://api.acme.example")
+        parse_target(rules.origin)
     except FormatError as exc:
         raise ConfigurationError("bad_configuration", f"rules{exc.path or ': origin'}: {exc.message}") from exc
     for number, rule in enumerate(rules.rule, 1):

@@ -178,6 +178,22 @@ method = "PATCH"
 path = "/repos/*"
 action = "repo:patch"
 query = true
+
+[[rule]]
+method = "LOCK"
+path = "/repos/{repo}"
+action = "repo:lock"
+
+[[rule]]
+method = ["LOCK", "UNLOCK"]
+path = "/repos/*"
+action = "repo:lock-all"
+
+[[rule]]
+method = "UNLOCK"
+path = "/repos/app/*"
+action = "repo:unlock"
+query = true
 """
 
 
@@ -205,7 +221,10 @@ def test_no_spelling_gets_past_the_rule_that_is_meant(path: str) -> None:
     assert refused.value.detail["clause"] == "rules"
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/app/"), ("PUT", "/app?v=1"), ("DELETE", "/repos;v=1/app")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/app/"), ("PUT", "/app?v=1"), ("DELETE", "/repos;v=1/app"), ("LOCK", "/repos/app/")],
+)
 def test_no_spelling_gets_past_a_rule_for_a_deeper_one(method: str, path: str) -> None:
     """HIRE-GTS-06: that maps more than the earlier one is about, though each of its segments could be any."""
     with pytest.raises(ScopeError) as refused:
@@ -221,6 +240,9 @@ def test_no_spelling_gets_past_a_rule_for_a_deeper_one(method: str, path: str) -
         ("DELETE", "/repos/app", "repo:delete"),
         ("DELETE", "/repositories/app", "any:delete"),
         ("PATCH", "/repos/app?v=1", "repo:patch"),
+        ("PATCH", "/repos/app", "any:patch"),
+        ("LOCK", "/repos/app/x", "repo:lock-all"),
+        ("UNLOCK", "/repos/app/x?v=1", "repo:unlock"),
         ("GET", "/repos/secret", "secret:read"),
         ("GET", "/repos/app", "repo:read"),
         ("GET", "/repos/app;v=1", "repo:read"),
@@ -309,3 +331,22 @@ def test_rules_that_could_mean_two_things_are_refused(change: dict) -> None:
 def test_a_file_that_names_no_origin_or_too_much_is_refused(change: dict) -> None:
     with pytest.raises(ConfigurationError):
         read_rules(tomllib.loads(RULES) | change)
+
+
+def test_what_is_wrong_with_a_file_is_said_of_its_part() -> None:
+    unnamed = tomllib.loads(RULES)["rule"][0] | {"action": "read"}
+    for change, said in (
+        ({"origin": "ftp://api.acme.example"}, "rules: origin: expected a scheme and a host"),
+        ({"max_body_bytes": -1}, "rules/max_body_bytes: "),
+        ({"forward": ["host"]}, "forward: 'host' is not a field"),
+        ({"rule": [unnamed]}, "rule 1 [(]/repos/{repo}/files/[*][)]: 'read'"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            read_rules(tomllib.loads(RULES) | change)
+
+
+def test_what_a_file_leaves_open_has_a_bound() -> None:
+    """HIRE-GTS-04: a body has, and an answer."""
+    rules = read_rules(tomllib.loads(RULES) | {"forward": ["x-trace", "dnt"]})
+    assert (rules.max_body_bytes, rules.max_answer_bytes) == (1_048_576, 1_073_741_824)
+    assert rules.forward == ("x-trace", "dnt")

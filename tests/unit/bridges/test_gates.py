@@ -131,6 +131,8 @@ def test_a_body_is_the_one_that_was_signed() -> None:
         (TransportError("timeout", "x"), 408, "timeout"),
         (TransportError("too_large", "x"), 413, "too_large"),
         (TransportError("rate_limited", "x"), 429, "rate_limited"),
+        (TransportError("upstream_failed", "x"), 502, "upstream_failed"),
+        (TransportError("version_not_supported", "x"), 400, "version_not_supported"),
         (TransportError("overloaded", "x"), 503, "overloaded"),
         (TransportError("unreachable", "x"), 503, "status_unavailable"),
         (LedgerError("store_corrupt", "x"), 503, "status_unavailable"),
@@ -141,5 +143,6 @@ def test_a_refused_request_is_told_what_its_sender_may_know(error: UndersignedEr
     """HIRE-GTS-08: not which contracts there are, whose keys are known, or what is wrong here."""
     answered, told = refusal(error)
     assert (answered, told["status"], told["code"]) == (status, status, code)
+    assert told["type"] == f"https://w3id.org/hire/v1/errors/{code}"
     assert told.keys() <= {"type", "title", "status", "code", "clause"}
     assert ("clause" in told) == isinstance(error, ScopeError)
