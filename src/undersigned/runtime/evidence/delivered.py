@@ -5,7 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from undersigned.encoding import Digest, EngagementId
@@ -16,7 +16,7 @@ from undersigned.messages import Artifact, Delivery, Review, recorded_message
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
 from undersigned.runtime.artifacts.store import ArtifactStore, of_store
 
-__all__ = ["ABSENT", "Absent", "Delivered", "accepted", "artifacts_of"]
+__all__ = ["ABSENT", "Absent", "Delivered"]
 
 MAX_DELIVERED_BYTES: Final = MAX_PACK_BYTES // 2
 """Of artifacts in a pack and in those within it: their provider chooses how large they are, and what was signed has to
@@ -56,6 +56,17 @@ class Delivered:
         self._taken: set[tuple[EngagementId, Digest]] = set()
         self._away = False
 
+    async def under(self, engagement: EngagementId, rows: Collection[Row]) -> dict[Digest, bytes | None]:
+        """All that was delivered under an engagement, whose journal these rows are, as `read` has it."""
+        taken = _accepted(rows)
+        found: dict[Digest, bytes | None] = {}
+        for row in rows:
+            for item in _artifacts_of(row):
+                data = await self.read(engagement, item, row.kind == "sent" or row.digest in taken)
+                if data is not None or item.digest not in found:
+                    found[item.digest] = data
+        return found
+
     async def read(self, engagement: EngagementId, item: Artifact, ours: bool) -> bytes | None:
         """All bytes of one; None if they do not go into the pack. It is `ours` if we made it, or took it; of anything
         else in the store the other side may have named the digest, and is not to see it in a pack.
@@ -94,13 +105,13 @@ class Delivered:
             self._tell(Absent(engagement, item.digest, item.name, why, place))
 
 
-def accepted(rows: Iterable[Row]) -> set[Digest]:
+def _accepted(rows: Iterable[Row]) -> set[Digest]:
     """The deliveries that we accepted."""
     said = [recorded_message(row.raw).message for row in rows if row.type == "Review" and row.kind == "sent"]
     return {one.delivery for one in said if isinstance(one, Review) and one.verdict == "accepted"}
 
 
-def artifacts_of(row: Row) -> tuple[Artifact, ...]:
+def _artifacts_of(row: Row) -> tuple[Artifact, ...]:
     """What a delivery says that it delivers; nothing of any other row."""
     if row.type != "Delivery" or row.kind == "noted":
         return ()

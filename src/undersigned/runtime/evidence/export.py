@@ -25,7 +25,7 @@ from undersigned.runtime.log.forks import fork_in
 from undersigned.runtime.log.logbook import logged
 from undersigned.trust import Decision, Inputs
 
-from .delivered import Absent, Delivered, accepted, artifacts_of
+from .delivered import Absent, Delivered
 from .pack_checkpoint import contract_inclusion, log_proofs, newest_checkpoint, own_checkpoint, signer_of
 from .pack_documents import above, vouching
 from .withholding import Withholding, commitment
@@ -86,16 +86,7 @@ async def _exported(
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
     evidence = await ledger.evidence(engagement)
-    found: dict[str, tuple[str, bytes]] = {}
-    unread: set[str] = set()
-    taken = accepted(rows)
-    for by, item in [(row, item) for row in rows for item in artifacts_of(row)]:
-        wanted = by.kind == "sent" or by.digest in taken
-        path, data = f"artifacts/{item.digest}", await delivered.read(engagement, item, wanted)
-        if data is not None:
-            found[path] = ("artifact", data)
-        else:
-            unread.add(path)
+    artifacts = await delivered.under(engagement, rows)
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
     inputs = [decode(raw, type=Decision).inputs for raw in decisions]
     documents = [blob.raw for blob in evidence if blob.kind == "did-document"]
@@ -113,10 +104,11 @@ async def _exported(
     inclusion = await contract_inclusion(ledger, engagement, rows, note)
     if signer is not None and inclusion is not None and note != closed:
         documents.append(signer.raw)
+    found = {f"artifacts/{digest}": ("artifact", raw) for digest, raw in artifacts.items() if raw is not None}
     found |= {f"decisions/{digest_bytes(raw)}.json": ("decision", raw) for raw in decisions}
     found |= await _rested_on(ledger, evidence, inputs)
     # What is not there is not shown either: a pattern that names it is no slip.
-    hidden = withholding.named(found.keys() | unread)
+    hidden = withholding.named(found.keys() | {f"artifacts/{digest}" for digest in artifacts})
     secret = await ledger.secret()
     withheld = sorted({commitment(kind, raw, secret) for path, (kind, raw) in found.items() if path in hidden})
 
