@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from support import refuses
 from undersigned.daemon.gate_desk import AnswerToSign, Ask, GateDesk, GateRefusal, RequestSigner, Visit
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import FormatError, ProofError, ScopeError, VerificationError
-from undersigned.scope import Grant, Limit, Scope
+from undersigned.scope import Action, Grant, Limit, Scope
 
 Open = Callable[..., World]
 ORDERS = "https://acme.example/orders"
@@ -23,9 +24,9 @@ def desk_of(node: Node) -> GateDesk:
     return GateDesk(node)  # type: ignore[arg-type] - it needs no more than an agent has
 
 
-def working(world: World) -> Digest:
+def working(world: World, *, unit: str = "count", **options: Any) -> Digest:
     """The contract of a hire that is at work."""
-    orders = Grant("orders", "orders:create", ORDERS, limits=(Limit("count", "50"),))
+    orders = Grant("orders", "orders:create", ORDERS, limits=(Limit(unit, "50"),), **options)
     begun = world.begin(opening="3 EUR", scope=Scope(grants=(orders,)))
     world.until("working", begun.id, world.hirer)
     contract = world.hirer.the(begun.id).engagement.contract
@@ -57,8 +58,9 @@ def test_only_who_is_hired_is_asked_for_and_once_with_each_nonce(world: World, w
             case _:
                 world.run(desk.refused(GateRefusal(**plain, **turned)))
 
-    with refuses(ScopeError, "contract_expired"):
+    with pytest.raises(ScopeError) as refused:
         ask(provider.method, "a" * 16, digest_bytes(b"another contract"))
+    assert (refused.value.code, refused.value.clause) == ("contract_expired", "contract")
     with refuses(ScopeError, "contract_expired"):
         ask(world.hirer.identity.method, "a" * 16)
     with refuses(VerificationError, "key_not_authorized"):
@@ -95,10 +97,11 @@ def test_a_contract_that_ends_while_credentials_are_looked_up_lets_nobody_in(
 
 def test_what_a_gate_s_rules_refused_is_told_as_it_was_refused() -> None:
     """HIRE-GTS-12: with what would pass, and with nothing where nothing would."""
-    visit = Visit(contract=digest_bytes(b"contract"), action="GET", target=ORDERS)
+    signed = RequestSigner(keyid="did:web:globex.example#key", nonce="a" * 16)
+    visit = Visit(contract=digest_bytes(b"contract"), signed=signed, action="GET", target=ORDERS)
     full = GateRefusal.by(ScopeError("scope_exceeded", "none", clause="rules", would_pass="another"), visit)
     assert (full.code, full.message, full.clause, full.would_pass) == ("scope_exceeded", "none", "rules", "another")
-    assert (full.contract, full.action, full.target) == (visit.contract, visit.action, visit.target)
+    assert Visit(**{name: getattr(full, name) for name in Visit.__struct_fields__}) == visit
     bare = GateRefusal.by(ScopeError("scope_exceeded", "none"), visit)
     assert (bare.clause, bare.would_pass) == ("", "")
 
@@ -111,8 +114,9 @@ def test_a_provider_s_peer_answers_for_no_gate_of_its_hirer(world: World) -> Non
     with refuses(ScopeError, "contract_expired"):
         world.run(desk.enter(visit))
     heard = AnswerToSign(contract=contract, method="GET", url=ORDERS, fields=(), status=200, body_sha256="0" * 64)
-    with refuses(ScopeError, "contract_expired"):
+    with pytest.raises(ScopeError) as refused:
         world.run(desk.sign(heard))
+    assert (refused.value.code, refused.value.clause) == ("contract_expired", "contract")
     keys = world.run(desk_of(world.hirer).keys(contract))
     assert keys is not None
     assert (keys.provider, keys.actions) == (world.provider.identity.did, ("artifact:read", "orders:create"))
@@ -132,6 +136,19 @@ def test_of_open_actions_a_bounded_number_is_kept(world: World, monkeypatch: pyt
         world.run(desk.done(permit, happened=False))
     used = [world.run(world.hirer.ledger.usage(one, world.clock.now()))["orders/count"] for one in contracts]
     assert used == ["1", "0"]
+
+
+def test_an_action_has_the_amounts_and_the_facts_that_it_is_asked_for_with(world: World) -> None:
+    """HIRE-GTS-07: the contract is about them."""
+    contract = working(world, unit="EUR", conditions={"dataClass": ("internal",)})
+    desk = desk_of(world.hirer)
+    for facts, amounts in (({}, {"EUR": "0.5"}), ({"dataClass": "internal"}, {})):
+        with refuses(ScopeError, "scope_exceeded"):
+            world.run(desk.admit(Ask.of(contract, None, Action("orders:create", ORDERS, amounts, facts))))
+    stated = Action("orders:create", ORDERS, {"EUR": "0.5"}, {"dataClass": "internal"})
+    granted = world.run(desk.admit(Ask.of(contract, None, stated)))
+    assert (granted.clause, granted.amounts) == ("orders", {"EUR": "0.5"})
+    assert world.run(world.hirer.ledger.usage(contract, world.clock.now()))["orders/EUR"] == "0.5"
 
 
 @pytest.mark.parametrize("happened", [True, False])
