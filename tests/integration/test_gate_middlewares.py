@@ -132,6 +132,7 @@ async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str,
     assert kept == {("no-store", "nosniff")}
     assert {answer.headers["Connection"] for answer in answers} == {"close"}, "a body that was not read may follow"
     assert all("Content-Length" in answer.headers for answer in answers)
+    assert not any(name.lower() == "signature" for answer in answers for name in answer.headers), "nobody wished it"
     assert not seen.bodies
 
 

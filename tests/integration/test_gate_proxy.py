@@ -23,6 +23,7 @@ from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, 
 from integration.interrupted import Interrupted
 from support import refuses
 from undersigned.bridges.gate_rules import read_rules
+from undersigned.bridges.http_messages import Headers
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.gate_desk import AnswerToSign
@@ -368,13 +369,17 @@ async def test_sc_62_a_contract_that_was_ended_opens_nothing_from_then_on(world:
 
 
 async def test_without_the_hirers_peer_nothing_gets_through(world: World) -> None:
-    """HIRE-GTS-11: what cannot be checked is refused; and the agent hears that it may try again."""
+    """HIRE-GTS-11: what cannot be checked is refused; and the agent hears that it may try again. What no rule maps is
+    none, recorded or not.
+    """
     service = Service()
     async with proxied(world, service) as (url, _):
         assert (await world.ask(url, "GET", APP)).status == 200
         await world.hirer._for_gates.stop()
         heard = await world.ask(url, "GET", APP)
+        unmapped = await world.ask(url, "GET", "/nothing")
     assert heard.no == (503, "status_unavailable", "")
+    assert unmapped.no == (403, "scope_exceeded", "rules")
     assert len(service.asked) == 1
 
 
@@ -712,6 +717,7 @@ async def test_what_ended_is_said_though_nobody_waits_for_it(world: World) -> No
         leave.set()
         await gate.close()
         assert told.is_set()
+        assert not gate._telling
 
 
 async def test_no_answer_says_by_which_program_it_is(world: World) -> None:
@@ -776,6 +782,28 @@ async def test_answers_are_signed_as_the_hirers(world: World) -> None:
         written = heard.headers["Signature-Input"].replace(world.hirer.own.id, world.provider.own.id)
         forged = heard._replace(headers={**heard.headers, "Signature-Input": written})
         assert await world.judged(forged, method, path, fields) == "key_not_authorized"
+
+
+async def test_to_be_signed_is_told_what_is_signed_and_nothing_else(world: World) -> None:
+    """HIRE-GTS-14: what else a request has in its fields is between the agent and the service."""
+    heard: list[AnswerToSign] = []
+
+    class Hearing(RemoteDesk):
+        async def sign(self, answer: AnswerToSign) -> Headers:
+            heard.append(answer)
+            return await super().sign(answer)
+
+    async with (
+        Hearing(world.hirer.gates_url, world.hirer.home.gate_token()) as desk,
+        served(Service()) as upstream,
+        GateProxy(RequestGate(desk, world.rules, sign_answers=True), upstream) as proxy,
+    ):
+        fields = await world.signed("PUT", "/files/x", b"abc")
+        got = await world.send(proxy.url, "PUT", "/files/x", fields, b"abc", Cookie="a=b", X_Trace="t")
+    assert await world.judged(got, "PUT", "/files/x", fields) == "good"
+    assert [sorted(name.lower() for name, _ in one.fields) for one in heard] == [
+        ["content-digest", "hire-contract", "signature", "signature-input"]
+    ]
 
 
 async def test_an_answer_that_cannot_be_signed_is_given_and_is_nobodys(world: World) -> None:
