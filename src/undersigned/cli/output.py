@@ -175,7 +175,7 @@ class Out:
     def progress(self, text: str) -> None:
         """How far something is, on standard error for people; nothing with `--json`."""
         if not self.as_json:
-            self._write(self._errors, text, "dim")
+            self.unheard(text, "dim")
 
     def error(self, error: UndersignedError) -> None:
         """An error, on standard error for people, as an object for programs."""
@@ -187,12 +187,12 @@ class Out:
     def alarm(self, text: str) -> None:
         """What is wrong though the command goes on, on standard error for people; nothing with `--json`."""
         if not self.as_json:
-            self._write(self._errors, f"warning: {text}", "yellow")
+            self.unheard(f"warning: {text}", "yellow")
 
-    def unheard(self, text: str) -> None:
+    def unheard(self, text: str, style: str = "bold yellow") -> None:
         """What standard output takes no more, on standard error for whoever is there, with `--json` too."""
-        with suppress(OSError):  # it may be the same terminal, closed
-            self._write(self._errors, text, "bold yellow")
+        with suppress(OSError):  # it may be a terminal that is closed, or a full disk: that ends nothing
+            self._write(self._errors, text, style)
 
     def _write(self, console: Console, text: str, style: str, most: int = LINE) -> None:
         mark = LOCAL if self.local and text else ""

@@ -247,6 +247,20 @@ def test_an_error_that_cannot_be_told_is_an_exit_code(command: tuple[str, ...], 
     assert (ran.returncode, ran.stdout) == (2, b"")
 
 
+def test_what_is_told_beside_a_result_ends_nothing_where_it_cannot_be_told(tmp_path: Path) -> None:
+    """A gate whose errors go to a full disk ended as it warned that its peer is not there yet."""
+    assert run("init", tmp_path / "acme", "--local", "--port", 8109).code == 0
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "undersigned.cli", "keys", "show", "--home", str(tmp_path / "acme")],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+    assert (ran.returncode, json.loads(ran.stdout)["id"]) == (0, "did:web:localhost%3A8109")
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 @pytest.mark.parametrize("command", [("discover", DID), ("verify", "nowhere.zip"), ("nonsense",)], ids=" ".join)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
