@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
+import socket
 import sys
 import time
 import tomllib
@@ -93,6 +96,29 @@ def test_a_server_that_ends_says_whether_anything_goes_on(tmp_path: Path) -> Non
     assert ended("serve") == "local | stopped; nothing is unfinished"
     ended("hire", did_of(ports[1]), "--task", "x")
     assert ended("serve") == "local | stopped; what is unfinished goes on at the next start"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_ended_leaves_no_peer(number: signal.Signals, tmp_path: Path) -> None:
+    """By who started it, or with its terminal: the peer that it had started served on for ever."""
+    process = Process([*UNDERSIGNED, "demo"], tmp_path)
+    port = int(re.findall("%3A([0-9]+)", process.until("Globex serves"))[0])
+    assert (process.end(number).code, os.listdir(tmp_path)) == (130, ["undersigned-demo"])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_matrix_that_is_ended_leaves_no_state_folders(number: signal.Signals, tmp_path: Path) -> None:
+    """The folder that it made for them stayed, with the keys in it, and whatever ran on them."""
+    (made := tmp_path / "made").mkdir()
+    sleeps = '["{python}", "-c", "import time; time.sleep(600)"]'
+    (tmp_path / "peers.toml").write_text(f'[[peer]]\nname = "it"\ninit = {sleeps}\nserve = {sleeps}\n')
+    process = Process([*LOADED_ANEW, "interop", "--peers", "peers.toml"], tmp_path, TMPDIR=str(made))
+    while not list(made.glob("*/*")):
+        assert process.runs
+        time.sleep(0.02)
+    assert (process.end(number).code, list(made.iterdir())) == (130, [])
 
 
 async def never_ends(_: Job) -> None:

@@ -44,6 +44,7 @@ from undersigned.protocol import Role
 from undersigned.runtime import SystemClock, checked_url, parse_price, read_file, sign_record, split_port
 from undersigned.testing import GUILD
 
+from .interrupts import ended_gently
 from .options import FILE, FOLDER, Seconds, checked_did, listen_option, quiet_logs
 from .output import HOME_OPTION, INTERRUPTED, PEER_BROKE, UNREACHABLE, Out, meeting
 from .reports import MAX_INPUT, MAX_TRANSCRIPT, manifest_of, text_of, verified
@@ -361,7 +362,8 @@ async def _played(
         _tell(out, result)
 
     try:
-        return await play_all(stage, scenarios, at_a_time=at_a_time, told=said.append, done=heard), said, False
+        with ended_gently():
+            return await play_all(stage, scenarios, at_a_time=at_a_time, told=said.append, done=heard), said, False
     except asyncio.CancelledError:
         # Ctrl-C: what was judged until now is told.
         return tuple([finished[one.id] for one in scenarios if one.id in finished]), said, True

@@ -43,6 +43,7 @@ from undersigned.runtime import (
 from undersigned.transport import free_ports
 
 from .export import export_to
+from .interrupts import ended_gently
 from .options import FILE, HOMES
 from .output import CHECK_FAILED, Out, checking, meeting
 from .words import counted, plain, typed
@@ -97,15 +98,16 @@ class _Processes:
         return process
 
     async def end(self) -> None:
-        for process in self._running:
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    async with asyncio.timeout(5):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
+        running = [process for process in self._running if process.returncode is None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                async with asyncio.timeout(5):
                     await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
 
 
 async def _lines(process: Process) -> AsyncIterator[dict[str, Any]]:
@@ -368,28 +370,29 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
 
     processes = _Processes()
     narrator = _Narrator(out)
-    try:
-        _, globex_lines = await _serve_until_ready(processes, globex.path, env)
-        out.line(f"Globex serves {dids[globex_port]}; Acme hires as {dids[acme_port]}")
-        hired = time.monotonic()
-        hirer = await processes.start(
-            *("hire", dids[globex_port], "--home", str(acme.path), "--json", "--task", "sbom"),
-            *("--input", f"artifact={source}", "--price", "5.00 EUR", "--opening", "3.00 EUR"),
-            *("--out", str(run / "acme" / "out")),
-            env=env,
-            log=run / "acme" / "hire.log",
-        )
-        result, failure, code = await _followed(narrator, hirer, globex_lines)
-        seconds = time.monotonic() - hired
-        if code != 0 or not result:
-            raise UndersignedError(
-                str(failure.get("code", "internal")),
-                f"the hire failed: {failure.get('message', 'see ' + str(run / 'acme' / 'hire.log'))}",
+    with ended_gently():
+        try:
+            _, globex_lines = await _serve_until_ready(processes, globex.path, env)
+            out.line(f"Globex serves {dids[globex_port]}; Acme hires as {dids[acme_port]}")
+            hired = time.monotonic()
+            hirer = await processes.start(
+                *("hire", dids[globex_port], "--home", str(acme.path), "--json", "--task", "sbom"),
+                *("--input", f"artifact={source}", "--price", "5.00 EUR", "--opening", "3.00 EUR"),
+                *("--out", str(run / "acme" / "out")),
+                env=env,
+                log=run / "acme" / "hire.log",
             )
-    except TimeoutError as exc:
-        raise UndersignedError("timeout", f"the hire took more than {HIRE_SECONDS:g} s; logs are in {run}") from exc
-    finally:
-        await processes.end()
+            result, failure, code = await _followed(narrator, hirer, globex_lines)
+            seconds = time.monotonic() - hired
+            if code != 0 or not result:
+                raise UndersignedError(
+                    str(failure.get("code", "internal")),
+                    f"the hire failed: {failure.get('message', 'see ' + str(run / 'acme' / 'hire.log'))}",
+                )
+        except TimeoutError as exc:
+            raise UndersignedError("timeout", f"the hire took more than {HIRE_SECONDS:g} s; logs are in {run}") from exc
+        finally:
+            await processes.end()
 
     packs = {home.path.name: await export_to(Home(home.path), result["engagement"], None) for home in (acme, globex)}
     held = _tell_evidence(out, packs, result)

@@ -11,6 +11,7 @@ from undersigned import __version__
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
+from .interrupts import ended_gently
 from .options import FILE, FOLDER, Seconds, quiet_logs
 from .output import HOME_OPTION, PEER_BROKE, UNREACHABLE, Out, meeting
 from .words import counted, plain
@@ -81,7 +82,7 @@ async def interop(
     out.value({"kind": "run", "peers": [one.name for one in entries], "hires": [one.id for one in HIRES]})
     pairs = len(entries) ** 2
     out.line(f"{counted(pairs, 'pair')} of {counted(len(entries), 'implementation')}, {len(HIRES)} hires each")
-    with tempfile.TemporaryDirectory() as states:
+    with ended_gently(), tempfile.TemporaryDirectory() as states:
         async with started(entries, base=file.absolute().parent, folder=Path(states)) as instances:
             for one in instances:
                 out.value({"kind": "peer", "name": one.entry.name, "did": one.did, "trouble": plain(one.trouble, 2000)})
