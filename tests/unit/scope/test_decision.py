@@ -1,3 +1,5 @@
+from itertools import pairwise, product
+
 import pytest
 
 from undersigned.encoding import Instant, digest_bytes
@@ -144,6 +146,42 @@ def test_the_first_grant_that_allows_decides_and_the_nearest_explains() -> None:
     assert permits(scope, {}, Action("x:y", "https://b.example/3"), NOW).clause == "a"
 
 
+ANY = "https://acme.example/artifacts/*"
+STEPS = (
+    (Grant("target", "artifact:read", "https://acme.example/artifacts/b"),),
+    (
+        Grant("not-begun", "artifact:read", ANY, window=Window(not_before="2026-11-25T12:00:31Z")),
+        Grant("ended", "artifact:read", ANY, window=Window(until="2026-11-25T12:00:29Z")),
+    ),
+    (Grant("condition", "artifact:read", ANY, conditions={"region": ["us"]}),),
+    (
+        Grant("used-up", "artifact:read", ANY, limits=(Limit("bytes", "1"),)),
+        Grant("not-stated", "artifact:read", ANY, limits=(Limit("EUR", "1"),)),
+    ),
+    (Grant("approval", "artifact:read", ANY, approval=True),),
+    (Grant("all", "artifact:read", ANY),),
+)
+
+
+@pytest.mark.parametrize(("here", "further"), [pair for near, far in pairwise(STEPS) for pair in product(near, far)])
+def test_the_grant_that_carries_an_action_further_explains(here: Grant, further: Grant) -> None:
+    """Target, window, conditions, limits, a person: whichever grant stands first."""
+    for grants in ((here, further), (further, here)):
+        assert permits(Scope(grants=grants), {}, read(), NOW).clause == further.id
+
+
+def test_an_answer_is_told_on_one_line() -> None:
+    """With the fact that was missing or another one; and nothing of limits where there are none."""
+    told = [permits(Scope(grants=STEPS[2]), {}, read(region=region), NOW).explain() for region in (None, "eu")]
+    action = "artifact:read on https://acme.example/artifacts/a"
+    assert told == [
+        f"no: {action} [condition] the region is not known; would pass: region us",
+        f"no: {action} [condition] the region is 'eu'; would pass: region us",
+    ]
+    decision = permits(Scope(grants=STEPS[-1]), {}, read(), NOW)
+    assert (decision.explain(), decision.code) == (f"yes: {action} [all] granted by all", "")
+
+
 def test_a_period_begins_at_a_multiple_of_its_length() -> None:
     """HIRE-SCO-10."""
     assert counter(Limit("count", "1", "P1D"), NOW) == "count.P1D@2026-11-25T00:00:00Z"
@@ -274,6 +312,13 @@ def test_an_approval_of_something_else_is_none(wrong: Approved) -> None:
     """HIRE-SCO-13."""
     assert permits(PAY, {}, pay("80"), NOW, (wrong,)).answer == "ask"
     assert permits(PAY, {}, pay("80"), NOW, (wrong, agreed())).answer == "yes"
+
+
+def test_an_approval_counts_whichever_grant_it_is_for_stands_first() -> None:
+    other = Grant("other", "pay:order", "https://shop.example/*", approval=True)
+    for grants in ((other, PAY.grants[0]), (PAY.grants[0], other)):
+        decision = permits(Scope(grants=grants), {}, pay("80"), NOW, (agreed(),))
+        assert (decision.answer, decision.clause) == ("yes", "dear")
 
 
 def test_arguments_have_one_name_however_the_target_is_spelled() -> None:
