@@ -38,7 +38,7 @@ def keeping(who: Attacker = KEEPER, **options: Any) -> Links:
         raise AssertionError(did)
 
     given: dict[str, Any] = {"clock": SystemClock(), "resolve": resolve, "limits": LOOSE}
-    given |= {"read": _nothing, "opened": _nothing, "lost": lambda _: None, "locate": _nothing}
+    given |= {"read": _nothing, "opened": lambda _: None, "lost": lambda _: None, "locate": _nothing}
     given |= {"wanted": lambda _: False, "spent": lambda _: False, "ahead_of": lambda _: None}
     return Links(who.identity, **given | options)
 

@@ -397,7 +397,7 @@ class Agent(Offering):
 
     # ------------------------------------------------------------------ receiving
 
-    async def _opened(self, peer: Did) -> None:
+    def _opened(self, peer: Did) -> None:
         """First on every connection: our position in each engagement with this peer."""
         self.greetings.begin(peer)
         self.presences.back(peer)

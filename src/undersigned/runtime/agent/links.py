@@ -67,7 +67,7 @@ class Links:
         resolve: Resolve,
         limits: ChannelLimits,
         read: Callable[[Channel, bytes], Awaitable[None]],
-        opened: Callable[[Did], Awaitable[None]],
+        opened: Callable[[Did], None],
         lost: Callable[[Did], None],
         locate: Callable[[Did], Awaitable[tuple[str, ...]]],
         wanted: Callable[[Did], bool],
@@ -287,7 +287,7 @@ class Links:
         self._fell_out.discard(peer)
         stretch = _Stretch()
         try:
-            await self._opened(peer)
+            self._opened(peer)
             while True:
                 raw = await channel.receive()
                 if len(mine) > 1 and self._turns.heard(peer, channel, asyncio.get_running_loop().time()):
