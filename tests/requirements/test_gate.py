@@ -15,9 +15,10 @@ from support import refuses
 from undersigned.encoding import Digest, Instant, digest_bytes, shift
 from undersigned.errors import LedgerUnavailable, ProofError, ScopeError
 from undersigned.ledger import Ledger, Reservation, open_ledger
+from undersigned.messages import Usage
 from undersigned.protocol import STATES
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.execution.gate import MAX_REFUSALS, Gate, Refusal
+from undersigned.runtime.execution.gate import FORGOTTEN_SECONDS, MAX_REFUSALS, Gate, Refusal, used_of
 from undersigned.scope import Action, Approved, Grant, Label, Labels, Limit, Scope, arguments_of
 from undersigned.testing import HandClock
 
@@ -74,6 +75,21 @@ async def test_a_name_that_something_else_is_booked_under_books_nothing(ledger: 
     assert await ledger.usage(CONTRACT) == used
 
 
+async def test_what_was_booked_under_a_name_before_a_restart_is_booked_once(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GTS-03: the nonces are forgotten. It is looked up as long as a request from before is taken."""
+    once: Any = {"name": "urn:x:once", "sealed_at": clock.now()}
+    await Gate(ledger, clock).admit(CONTRACT, document(), "working", READ, **once)
+    gate = Gate(ledger, clock)  # within the same second
+    for seconds in (0, FORGOTTEN_SECONDS):
+        clock.advance(seconds)
+        with refuses(ProofError, "replayed"):
+            await gate.admit(CONTRACT, document(), "working", READ, **once)
+    await gate.admit(CONTRACT, document(), "working", READ, name="urn:x:other", sealed_at=once["sealed_at"])
+    clock.advance(1)
+    await gate.admit(CONTRACT, document(), "working", READ, **once)  # by then it is known by its nonce, and not here
+    assert (await ledger.usage(CONTRACT))["read-artifact/count"] == "2"
+
+
 @pytest.mark.parametrize("state", sorted(set(STATES) - {"working"}))
 async def test_there_is_authority_in_working_only(gate: Gate, state: str) -> None:
     """HIRE-LIF-02, HIRE-GAT-01: both gates ask their own side's state, which is what it has sent or received."""
@@ -102,8 +118,10 @@ async def test_authority_does_not_begin_before_the_contract_says(gate: Gate, clo
     )
     bound = document(terms=terms(deadlines=deadlines))
     clock.set(shift(begins, -1))
-    with refuses(ScopeError, "contract_expired"):
+    with pytest.raises(ScopeError) as refused:
         await gate.admit(CONTRACT, bound, "working", READ)
+    error = refused.value
+    assert (error.code, error.clause, error.would_pass) == ("contract_expired", "notBefore", f"from {begins}")
     clock.set(begins)
     await gate.admit(CONTRACT, bound, "working", READ)
 
@@ -158,6 +176,23 @@ async def test_a_yes_says_what_is_left_after_it(gate: Gate) -> None:
     assert refused.value.detail["would_pass"] == "bytes up to 999700"
 
 
+async def test_what_was_really_used_takes_the_place_of_what_was_booked(gate: Gate, ledger: Ledger) -> None:
+    """HIRE-SCO-08: in each period as in all; what did not happen is given back."""
+    limits = (Limit("bytes", "1000"), Limit("bytes", "500", "P1D"), Limit("count", "10"))
+    scope = Scope(grants=(Grant("read", "artifact:read", "https://acme.example/artifacts/*", limits=limits),))
+    one, other = [await gate.admit(CONTRACT, document(terms=terms(scope=scope)), "working", READ) for _ in range(2)]
+    await gate.settle(one, {"bytes": "40"})
+    await gate.release(other)
+    assert await ledger.usage(CONTRACT) == {
+        "read/bytes": "40",
+        "read/bytes.P1D@2026-11-25T00:00:00Z": "40",
+        "read/count": "1",
+    }
+    stated = (Usage(clause="read", unit="bytes", amount="40"), Usage(clause="read", unit="count", amount="1"))
+    assert await gate.usage(CONTRACT) == stated
+    assert used_of({"read/bytes": "0", "read/approval:x": "1"}) == ()
+
+
 PAY = Action("pay:order", "https://shop.example/1", {"EUR": "80"})
 ASKING = document(
     terms=terms(scope=Scope(grants=(Grant("pay", "pay:order", "https://shop.example/*", approval=True),)))
@@ -173,7 +208,7 @@ async def test_without_a_persons_yes_nothing_is_booked(gate: Gate, ledger: Ledge
 
 
 async def test_an_approval_is_used_so_often_and_no_more(gate: Gate) -> None:
-    """HIRE-SCO-13: of fifty at once, three; `Suspend` and the end of the contract win over it."""
+    """HIRE-SCO-13: once, and of fifty at once two more; `Suspend` and the end of the contract win over it."""
     yes = Approved(
         request=digest_bytes(b"request"), clause="pay", arguments=arguments_of(PAY), uses=3, until=DEADLINES.until
     )
@@ -186,8 +221,10 @@ async def test_an_approval_is_used_so_often_and_no_more(gate: Gate) -> None:
         return "yes"
 
     assert await ask("suspended") == "contract_expired"
+    permit = await gate.admit(CONTRACT, ASKING, "working", PAY, approved=(yes,))
+    assert permit.decision.remaining == {}, "nor is it a limit"
     answers = await asyncio.gather(*(ask() for _ in range(50)))
-    assert sorted(answers) == ["approval_required"] * 47 + ["yes"] * 3
+    assert sorted(answers) == ["approval_required"] * 48 + ["yes"] * 2
     assert await gate.usage(CONTRACT) == (), "an approval is no usage of a limit"
 
 
@@ -268,6 +305,34 @@ async def test_the_same_refusal_is_recorded_again_after_pauses_that_grow(ledger:
     for number in range(MAX_REFUSALS):
         assert await refuse(gate, Action("artifact:read", f"https://acme.example/x{number}")) == "scope_exceeded"
     assert len(kept.refusals) == 1 + MAX_REFUSALS
+
+
+@pytest.mark.parametrize(("field", "most"), [("name", 256), ("target", 2048), ("amounts", 2048)])
+async def test_refusals_are_told_apart_by_so_much_of_what_was_asked(
+    ledger: Ledger, clock: HandClock, field: str, most: int
+) -> None:
+    """HIRE-GAT-02: what is kept of each has a bound."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    error = ScopeError("scope_exceeded", "outside", clause="read")
+    for end in ("a", "b", "bc"):
+        text = "x" * (most - 1) + end
+        asked: dict[str, Any] = {"name": "a:b", "target": "https://acme.example/1"}
+        asked[field] = {text[3:]: "1"} if field == "amounts" else text  # with `[('` before it
+        await gate.refuse(CONTRACT, Action(**asked), error)
+    assert [one.repeated for one in kept.refusals] == [0, 0]
+
+
+async def test_what_another_clause_refuses_is_another_refusal(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02: and one that is known goes on to be recorded where there is no room for more."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    for number in range(MAX_REFUSALS + 1):
+        await gate.refuse(CONTRACT, OUTSIDE, ScopeError("scope_exceeded", "outside", clause=f"read-{number}"))
+    assert len(kept.refusals) == MAX_REFUSALS
+    clock.advance(60)
+    await gate.refuse(CONTRACT, OUTSIDE, ScopeError("scope_exceeded", "outside", clause="read-0"))
+    assert len(kept.refusals) == MAX_REFUSALS + 1
 
 
 async def test_what_is_asked_for_all_day_is_recorded_a_few_times(ledger: Ledger, clock: HandClock) -> None:
@@ -394,6 +459,17 @@ async def test_what_the_application_knows_counts_too(ledger: Ledger, clock: Hand
     assert not await seen(gate, "https://acme.example/press/1")
     assert not await seen(gate, "https://acme.example/press/2"), "the look-up raised"
     assert not await seen(gate, "https://acme.example/press/3"), "and would have ended the process"
+
+
+async def test_what_the_application_knows_is_enough(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-05: without labels as well; what whoever asks says of it is nothing then."""
+
+    async def resolve(target: str) -> Mapping[str, str]:
+        return {"dataClass": "internal" if target == CUSTOMERS else "restricted"}
+
+    gate = Gate(ledger, clock, resolve=resolve)
+    assert await seen(gate, CUSTOMERS)
+    assert not await seen(gate, "https://acme.example/press/1", dataClass="public")
 
 
 @pytest.mark.parametrize("said", ["public", 3, ["public"], {"region": ["eu"]}])

@@ -270,9 +270,7 @@ class Gate:
             totals = await self._ledger.reserve(
                 Reservation(contract=contract, id=identifier, draws=draws, until=until, at=now)
             )
-        except LedgerConflict as exc:
-            if name is None:
-                raise
+        except LedgerConflict as exc:  # no other has a fresh identifier
             raise _replayed() from exc
         remaining = {
             charge.limit: subtract_amounts(charge.maximum, totals[draw.key])
