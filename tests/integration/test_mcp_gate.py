@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -127,6 +128,28 @@ async def test_a_file_as_its_standard_output_is_told(world: World, tmp_path: Pat
         )
     assert ran.returncode == 2, ran
     assert b"expected a pipe, socket or terminal" in ran.stderr, ran
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_a_client_that_reads_no_more_has_left(world: World, tmp_path: Path, loop: str) -> None:
+    """As of every command whose reader leaves, and with it its server: it ended in a defect of ours (uvloop)."""
+    if loop == "asyncio":
+        (tmp_path / "uvloop.py").write_text("raise ImportError")
+    reads, writes = os.pipe()
+    os.close(reads)
+    request = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"nothing"}}\n'
+    with os.fdopen(writes, "wb") as output:
+        ran = await asyncio.to_thread(
+            subprocess.run,
+            world.gate(sys.executable, "-c", "import time; time.sleep(600)"),
+            input=request,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+    assert (ran.returncode, ran.stderr) == (130, b"")
 
 
 async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> None:

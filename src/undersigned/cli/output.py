@@ -401,7 +401,8 @@ def help_refused(exc: OSError, *, as_json: bool) -> int:
 
 def _silence() -> None:
     """Standard output takes nothing more, and so nothing is written there when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not sys.stdout.closed:  # a gate over standard input and output closes it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> int | None:

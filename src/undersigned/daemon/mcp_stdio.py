@@ -76,6 +76,7 @@ class StdioGate:
         Raises:
             ConfigurationError: `bad_configuration`, the server's command cannot be run.
             TransportError: `connection_closed`, the server ended first; `too_large`, a line without end.
+            BrokenPipeError: The client reads no more.
         """
         loop = asyncio.get_running_loop()
         adopt()
@@ -158,8 +159,13 @@ class StdioGate:
             return
         if step.answers is not None and (timer := self._timers.pop(step.answers, None)) is not None:
             timer.cancel()
-        self._writer.write(step.raw + b"\n")
-        await self._writer.drain()
+        try:
+            if self._writer.is_closing():  # a closed one drops it without a word, or raises what is no OSError (uvloop)
+                raise BrokenPipeError
+            self._writer.write(step.raw + b"\n")
+            await self._writer.drain()
+        except ConnectionError as exc:
+            raise BrokenPipeError from exc
 
     @staticmethod
     async def _to_server(process: asyncio.subprocess.Process, raw: bytes) -> bool:
