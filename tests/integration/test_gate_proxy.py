@@ -78,6 +78,43 @@ async def test_what_the_contract_allows_reaches_the_service(world: World) -> Non
     assert not world.hirer.desk._open, "what became of it is known"
 
 
+async def test_what_describes_a_request_and_the_answer_that_is_wished_goes_on(world: World) -> None:
+    """HIRE-GTS-09: by a list; from the answer what is between the proxy and the service is removed."""
+    service = Service()
+    names = [
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-encoding"),
+        *("content-language", "content-type", "if-match", "if-modified-since", "if-none-match", "if-range"),
+        *("if-unmodified-since", "prefer", "range", "user-agent", "x-trace"),
+    ]
+    hops = ["keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        service.asked.append((request.method, request.raw_path, dict(request.headers), b""))
+        return web.Response(body=b"done", headers=dict.fromkeys((*hops, "vary"), "x"))
+
+    service.answer = answer
+    async with proxied(world, service) as (url, _):
+        fields = [*await world.signed("PUT", "/files/x", b"abc"), *((name, "x") for name in (*names, "cookie"))]
+        heard = await world.send(url, "PUT", "/files/x", fields, b"abc")
+    ((_, _, came, _),) = service.asked
+    added = {"host", "content-length", "hire-agent", "hire-contract", "idempotency-key", "connection"}
+    assert {name.lower() for name in came} == {*names, *added}
+    assert {came[name] for name in came if name.lower() in names} == {"x"}
+    assert not {name.lower() for name in heard.headers} & set(hops)
+    assert heard.headers["Vary"] == "x"
+
+
+async def test_the_session_of_one_request_is_not_that_of_the_next(world: World) -> None:
+    """HIRE-GTS-09: what a service sets is for the one who asked. Of one without a name aiohttp would keep nothing."""
+    service = Service()
+    async with world.desk() as desk, served(service) as upstream:
+        named = upstream.replace("127.0.0.1", "localhost")
+        async with GateProxy(RequestGate(desk, world.rules), named) as proxy:
+            answers = [await world.ask(proxy.url, "GET", APP) for _ in range(2)]
+    assert [answer.headers["Set-Cookie"] for answer in answers] == ["session=1", "session=1"]
+    assert ["Cookie" in asked[2] for asked in service.asked] == [False, False]
+
+
 async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:
     """HIRE-GTS-04: also one that is too long to be held in memory; its length is what the rule counts."""
     service = Service()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
-from gate_world import ORIGIN, SCOPE, at_work, hire, serving
+from gate_world import ORIGIN, SCOPE, Service, at_work, hire, proxied, serving
 from integration.hires import until
 from security.raw_peer import Streams
-from undersigned.daemon import Ask, GateProxy, RequestGate, gate_remote
+from undersigned.daemon import Ask, GateProxy, RequestGate, gate_proxy, gate_remote
 from undersigned.daemon.gate_desk import RequestSigner
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
@@ -125,6 +125,32 @@ async def test_of_contracts_a_bounded_number_is_known_at_a_gate(
             assert list(desk._providers) == [job.contract]
         world.finish.set()
         await other
+
+
+async def test_who_signs_nothing_takes_no_connection_of_who_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-17: a crowd comes to a proxy, and the agent goes on where it is."""
+    monkeypatch.setattr(gate_proxy, "CONNECTIONS", 4)
+    path = "/customers/a"
+    async with at_work(tmp_path) as world, proxied(world, Service()) as (url, _):
+        at = ("127.0.0.1", int(url.rpartition(":")[2]))
+        reader, writer = await asyncio.open_connection(*at)
+
+        async def asks() -> bytes:
+            fields = (("Host", "localhost"), *await world.signed("GET", path))
+            head = "".join(f"{name}: {value}\r\n" for name, value in fields)
+            writer.write(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            return await reader.readexactly(len(b"done: " + path.encode()))
+
+        for crowd in (0, 8):
+            strangers = [await asyncio.open_connection(*at) for _ in range(crowd)]
+            if strangers:
+                assert await strangers[0][0].read() == b"", "it made room for another one"
+            assert await asks() == b"done: /customers/a"
+        for _, one in (*strangers, (reader, writer)):
+            one.close()
 
 
 async def test_some_providers_together_keep_no_other_out() -> None:
