@@ -80,7 +80,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-JSN-03": ("messages/refused/number-*",),
     "HIRE-JSN-04": ("messages/refused/too-deep", "messages/refused/problem-too-large"),
-    "HIRE-JSN-06": ("packs/looked-up-ages", "packs/looked-up-offset"),
+    "HIRE-JSN-06": ("packs/looked-up-ages", "packs/looked-up-offset", "presentations/shape-year-nought"),
     "HIRE-JSN-05": (
         "schemas/amount-*",
         "schemas/digest-hex",
@@ -208,7 +208,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-SCO-01": (
         "scopes/unsorted",
         "scopes/other-id",
-        "scopes/period-spelled",
+        "scopes/period-*",
+        "scopes/window-of-no-time",
         "scopes/target-*",
         "scopes/condition-value",
         "scopes/name-of-the-terms",
@@ -235,6 +236,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "scopes/granted*",
         "scopes/count-of-*",
         "scopes/amount-spelled",
+        "scopes/names-of-objects",
         "scopes/outside*",
         "scopes/over-*",
         "scopes/no-*",
@@ -647,7 +649,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "establishments/older",
         "establishments/as-new",
     ),
-    "HIRE-DID-01": ("messages/refused/did-web-in-capitals",),
+    "HIRE-DID-01": ("messages/refused/did-web-in-capitals", "messages/eddsa-jcs-2022/did-web-of-no-punycode"),
     "HIRE-NEG-22": ("journals/more-bytes-than-agreed",),
     "HIRE-ATT-01": (
         "deliveries/good",

@@ -267,13 +267,13 @@ def _proofs() -> Iterator[Vector]:
     )
 
 
-def _still_good(name: str, says: str, message: dict[str, Any], now: str) -> Vector:
+def _still_good(name: str, says: str, message: dict[str, Any], now: str, **more: Any) -> Vector:
     content = content_of(message)
     return Vector(
         f"messages/eddsa-jcs-2022/{name}",
         says,
         canonicalize(message),
-        message_case(now, message["recipient"], HIRER),
+        message_case(now, message["recipient"], HIRER, **more),
         {"type": message["type"], "digest": digest_of(content), **intermediates(content, message["proof"])},
     )
 
@@ -303,6 +303,23 @@ def _relationship(seal: dict[str, Any]) -> Iterator[Vector]:
         "Seal",
         documents={did: document},
         **at,
+    )
+    odd = "did:web:xn--a.example"
+    name = f"{odd}#key-1"
+    yield _still_good(
+        "did-web-of-no-punycode",
+        "a did:web of a host whose label begins as punycode and is none",
+        resigned(changed(seal, sender=odd), PROVIDER, method=name),
+        seal["proof"]["created"],
+        keys=[{**key, "method": name} for key in signers(PROVIDER)],
+        documents={
+            odd: {
+                **document,
+                "id": odd,
+                "verificationMethod": [{**method, "id": name, "controller": odd}],
+                "assertionMethod": [name],
+            }
+        },
     )
     shouted = "did:web:Globex.example"
     yield _refused(

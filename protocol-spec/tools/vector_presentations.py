@@ -296,6 +296,7 @@ def _shapes() -> Iterator[Vector]:
         ("name-of-a-number", "a name that is no text", {"name": 1}),
         ("name-with-more", "a name in an object with another member", {"name": {"@value": "Acme", "also": "x"}}),
         ("day-for-a-time", "a beginning without its time", {"validFrom": FROM[:10]}),
+        ("year-nought", "a year that is one only in UTC", {"validFrom": "0000-12-31T23:59:59-14:00"}),
         ("null-for-an-end", "null for its end", {"validUntil": None}),
         ("end-before-its-beginning", "an end before the beginning", {"validFrom": UNTIL, "validUntil": FROM}),
         ("evidence-of-text", "text for its evidence", {"evidence": "urn:x:y"}),

@@ -118,6 +118,10 @@ def scope_vectors() -> Iterator[Vector]:
     yield _asked("approved-another", "a person agreed to another amount", _pay("81"), ask, approved=[agreed])
     yield _asked("approved-late", "after the end of the approval", _pay("80"), ask, approved=[agreed], now=_later())
     spent = {"dear": {f"approval:{REQUEST}": "1"}}
+    named = Scope(grants=(Grant("constructor", "repo:read", f"{REPO}/*", limits=(Limit("constructor", "5"),)),))
+    of_it = {"answer": "yes", "clause": "constructor", "remaining": {"constructor": "3"}}
+    uses = Action("repo:read", f"{REPO}/app/a", {"constructor": "2"})
+    yield _asked("names-of-objects", "names that objects of a language have of their own", uses, of_it, scope=named)
     yield _asked("approved-used-up", "the one use is used", _pay("80"), ask, approved=[agreed], used=spent)
 
     def refused(name: str, says: str, code: str, **members: Any) -> Vector:
@@ -128,6 +132,10 @@ def scope_vectors() -> Iterator[Vector]:
     yield refused("unsorted", "a set in another order", bad, **{f"{at}__0__rightOperand": ["public", "internal"]})
     minute, spelled = f"{at}__5__per", "one and the same, spelled in another way"
     yield refused("period-spelled", spelled, bad, **{minute: "PT60S", f"{at}__5__id": f"{BASE}#read.limit.count.PT60S"})
+    long = {minute: "P100000D", f"{at}__5__id": f"{BASE}#read.limit.count.P100000D"}
+    yield refused("period-too-long", "a period of six digits of days", bad, **long)
+    ends = f"{at}__6__rightOperand"
+    yield refused("window-of-no-time", "a window until no instant", bad, **{ends: ["2026-12-01T00:00:60Z"]})
     for name, target in (
         ("slash", f"{SHOP}/"),
         ("port", f"{SHOP}:443/*"),
@@ -186,6 +194,8 @@ def _case(action: Action, **more: Any) -> dict[str, Any]:
     return {"kind": "scope", "now": NOW, "action": from_struct(action), **more}
 
 
-def _asked(name: str, says: str, action: Action, expected: dict[str, Any], **more: Any) -> Vector:
-    wire = canonicalize(from_struct(compile_scope(SCOPE, BASE)))
+def _asked(
+    name: str, says: str, action: Action, expected: dict[str, Any], *, scope: Scope = SCOPE, **more: Any
+) -> Vector:
+    wire = canonicalize(from_struct(compile_scope(scope, BASE)))
     return Vector(f"scopes/{name}", says, wire, _case(action, **more), expected)

@@ -132,6 +132,9 @@ def _clauses() -> Iterator[tuple[str, str, bool, Scope, Scope]]:
         ),
     ):
         yield name, says, inside, ABOVE, replace(BELOW, prohibitions=(own,))
+    encoded = replace(ABOVE, prohibitions=(replace(banned, target="https://git.root.example/app/keys%3Bv=1"),))
+    plain = replace(BELOW, prohibitions=(replace(banned, target="https://git.root.example/app/keys"),))
+    yield "prohibition-with-parameters", "forbidden without the parameters it has above", True, encoded, plain
     duty = Obligation("destroy", "data:destroy", "https://git.root.example/app/*", until=last)
     owing = replace(ABOVE, obligations=(duty,))
     yield "with-its-obligation", "with the duty of the parent", True, owing, replace(BELOW, obligations=(duty,))

@@ -4,7 +4,7 @@ import https from 'node:https';
 import http from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { p256, p384 } from '@noble/curves/nist.js';
-import { instant, toBase58 } from './encoding.js';
+import { isInstant, seconds, toBase58 } from './encoding.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
 import { multikeyOf, readKey } from './keys.js';
@@ -16,7 +16,6 @@ const DID_WEB = /^did:web:(?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*(?:[A-Za-z0-9._-]|
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const PORT = /^[1-9][0-9]{0,4}$/;
 const SEGMENT = /^(?!\.+$)[A-Za-z0-9._-]{1,255}$/;
-const INSTANT = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const NAME = new RegExp(specJson('schemas/Offer.json').$defs.Proof.properties.verificationMethod.pattern, 'u');
 const RELATIONSHIPS = ['authentication', 'assertionMethod', 'keyAgreement', 'capabilityInvocation', 'capabilityDelegation'];
 const BYTES = 64 * 1024;
@@ -48,7 +47,7 @@ export function checkDid(did, local) {
   webUrl(did, local);
 }
 
-/** @param {string} did @param {boolean} local @returns {URL} */
+/** @param {string} did @param {boolean} local @returns {string} where its document is */
 export function webUrl(did, local) {
   check(DID_WEB.test(did), 'did_document_invalid', 'spelling of a DID');
   const [authority, ...segments] = did.slice('did:web:'.length).split(':');
@@ -64,11 +63,7 @@ export function webUrl(did, local) {
   check(port === undefined || (PORT.test(port) && Number(port) < 65536), 'did_document_invalid', 'spelling of a port');
   check(segments.every((one) => SEGMENT.test(one)), 'did_document_invalid', 'spelling of a path');
   check(!isLocal || (local && port !== undefined), 'did_forbidden_address', 'localhost');
-  try {
-    return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`);
-  } catch {
-    throw new HireError('did_document_invalid', 'no host of a URL');
-  }
+  return `${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`;
 }
 
 /** @param {URL} url @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
@@ -170,7 +165,9 @@ export class Resolver {
     const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));
     if (kept && this.now() - kept.at <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
     const at = this.now();
-    const bytes = await fetchBytes(webUrl(did, this.local));
+    const url = webUrl(did, this.local);
+    check(URL.canParse(url), 'did_unresolvable', 'no host of a URL'); // a label that begins as punycode and is none
+    const bytes = await fetchBytes(new URL(url));
     let document;
     try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
     checkForm(document, did);
@@ -196,9 +193,8 @@ function listed(document, relationship) {
 function isOver({ revoked, expires }, now) {
   if (revoked !== undefined) return true;
   if (expires === undefined) return false;
-  const at = typeof expires === 'string' && INSTANT.test(expires) ? Date.parse(expires) / 1000 : NaN;
-  check(Number.isFinite(at) && instant(at) === expires, 'did_document_invalid', 'expires'); // 30 February is 2 March to Date.parse
-  return now === undefined || now > at;
+  check(isInstant(expires), 'did_document_invalid', 'expires');
+  return now === undefined || now > seconds(expires);
 }
 
 /**

@@ -3,6 +3,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { base58 } from '@scure/base';
 import canonicalize from 'canonicalize';
 import { HireError } from './errors.js';
+import { specJson } from './spec.js';
 
 export const CONTEXT = 'https://w3id.org/hire/v1';
 export const VERSIONS = ['1.0'];
@@ -53,6 +54,11 @@ export function fromBase58(text) {
 export const newNonce = () => multibase(randomBytes(32));
 export const newId = () => `urn:uuid:${randomUUID()}`;
 
+const { properties: { validUntil }, $defs: { Deadlines } } = specJson('schemas/Offer.json');
+const [INSTANT, DURATION] = [validUntil, Deadlines.properties.review].map(({ pattern }) => new RegExp(pattern, 'u'));
+
+/** @param {unknown} text */
+export const isInstant = (text) => typeof text === 'string' && INSTANT.test(text);
 const [FIRST, LAST] = [Date.parse('2000-01-01T00:00:00Z') / 1000, Date.parse('2999-12-31T23:59:59Z') / 1000];
 /** The instant of a time; beyond the years that instants have, the first or last there is. @param {number} seconds since 1970 @returns {string} */
 export const instant = (seconds) => new Date(Math.min(Math.max(Math.floor(seconds), FIRST), LAST) * 1000).toISOString().replace('.000Z', 'Z');
@@ -70,7 +76,7 @@ export function moment(text) {
   const written = new Date(0);
   written.setUTCFullYear(year, month - 1, day);
   written.setUTCHours(hour, minute, second);
-  const exists = written.getUTCMonth() === month - 1 && written.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
+  const exists = year > 0 && written.getUTCMonth() === month - 1 && written.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
   const shift = (sign === '-' ? -1 : 1) * (hours * 60 + minutes);
   const at = written.getTime() / 1000 - shift * 60;
   const inYears = new Date(at * 1000).getUTCFullYear();
@@ -78,13 +84,11 @@ export function moment(text) {
   return at + Number(`0.${fraction.slice(0, 6) || '0'}`);
 }
 
-const DURATION = /^P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$/;
+const SECONDS = { D: 86400, H: 3600, M: 60, S: 1 };
 /** @param {string} text @returns {number} seconds */
 export function duration(text) {
-  const match = DURATION.exec(text);
-  if (!match || /^P$|T$/.test(text)) throw new HireError('schema_violation', 'no duration');
-  const [, days, hours, minutes, secs] = match.map((part) => Number(part ?? 0));
-  return days * 86400 + hours * 3600 + minutes * 60 + secs;
+  if (!DURATION.test(text)) throw new HireError('schema_violation', 'no duration');
+  return [...text.matchAll(/([0-9]+)([DHMS])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * SECONDS[/** @type {'D'} */ (unit)], 0);
 }
 
 /** @param {string} text @returns {bigint} an amount in units of 10^-9 */

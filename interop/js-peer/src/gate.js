@@ -8,9 +8,9 @@ import { askedFor, refusalStatement } from './statements.js';
 
 /** What was booked so far, by clause and by the name it is booked under. @param {Conversation} conversation */
 function usedBy(conversation) {
-  /** @type {Record<string, Record<string, string>>} */ const used = {};
+  /** @type {Record<string, Record<string, string>>} */ const used = Object.create(null); // a clause or a unit may have the name `constructor`
   for (const { clause, charges } of conversation.bookings.values()) {
-    const of = (used[clause] ??= {});
+    const of = (used[clause] ??= Object.create(null));
     for (const [name, [asked]] of Object.entries(charges)) of[name] = amountText(amount(of[name] ?? '0') + amount(/** @type {string} */ (asked)));
   }
   return used;

@@ -1,6 +1,6 @@
 /** Scope: its one spelling, targets, the decision, and whether one lies inside another (page 06). */
 import { check, HireError } from './errors.js';
-import { amount, amountText, digestOfBytes, duration, instant, jcs, seconds } from './encoding.js';
+import { amount, amountText, digestOfBytes, duration, instant, isInstant, jcs, seconds } from './encoding.js';
 
 /**
  * @typedef {{id: string, type: string, grants?: any[], prohibitions?: any[], obligations?: any[], extensions?: any, critical?: string[]}} Scope
@@ -41,7 +41,7 @@ function checkConstraint({ leftOperand, operator, rightOperand, unit, per }, pat
   }
   if (leftOperand === 'dateTime') {
     bad(unit === undefined && per === undefined, 'a window without unit');
-    return bad(/^2[0-9]{3}-/.test(rightOperand[0]) && instant(seconds(rightOperand[0])) === rightOperand[0], 'an instant');
+    return bad(isInstant(rightOperand[0]), 'an instant');
   }
   bad((leftOperand === 'count') === (unit === undefined), 'unit');
   bad(leftOperand !== 'payAmount' || /^[A-Z]{3}$/.test(unit), 'a currency');
@@ -208,16 +208,20 @@ export function decide(scope, action, { now, used = {}, approved = [] }) {
     const clause = shortName(rule.id);
     const no = { answer: 'no', code: 'scope_exceeded', clause };
     if (!targetInside(rule.target, target)) { came(OUTSIDE, { ...no, remaining: {} }); continue; }
-    const found = weigh(rule, amounts, action.facts ?? {}, now, used[clause] ?? {});
+    const usedOf = under(used, clause) ?? {};
+    const found = weigh(rule, amounts, action.facts ?? {}, now, usedOf);
     if (found.left < ALLOWS) { came(found.left, { ...no, remaining: found.before }); continue; }
     if (!rule.duty) return { answer: 'yes', clause, charges: found.charges, remaining: found.after };
-    const uses = (/** @type {Approved} */ one) => amount(used[clause]?.[`approval:${one.request}`] ?? '0');
+    const uses = (/** @type {Approved} */ one) => amount(usedOf[`approval:${one.request}`] ?? '0');
     const good = approved.find((one) => one.clause === clause && one.arguments === args && now <= seconds(one.until) && uses(one) < amount(String(one.uses)));
     if (good) came(ALLOWS + 1, { answer: 'yes', clause, charges: { ...found.charges, [`approval:${good.request}`]: ['1', String(good.uses)] }, remaining: found.after });
     else came(ALLOWS, { answer: 'ask', code: 'approval_required', clause, remaining: found.before });
   }
   return nearest;
 }
+
+/** What stands under a name in an object of others' names, of which `constructor` may be one. @template T @param {Record<string, T>} object @param {string} name @returns {T | undefined} */
+const under = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 const [OUTSIDE, WINDOW, CONDITION, LIMIT, ALLOWS] = [0, 1, 2, 3, 4];
 
@@ -235,9 +239,9 @@ function weigh(rule, amounts, facts, now, used) {
     else {
       const name = bookedAs(one, now);
       const label = unitOf(one) + (one.per ? `.${one.per}` : '');
-      const room = amount(value) - amount(used[name] ?? '0');
+      const room = amount(value) - amount(under(used, name) ?? '0');
       before[label] = amountText(room);
-      const asked = amounts[unitOf(one)];
+      const asked = under(amounts, unitOf(one));
       if (asked === undefined || amount(asked) > room) { holds(false, LIMIT); continue; }
       charges[name] = [asked, value];
       after[label] = amountText(room - amount(asked));

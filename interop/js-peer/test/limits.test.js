@@ -29,6 +29,12 @@ test('what a gate was asked for is kept as far as a statement has room for it', 
   assert.deepEqual([conversation.actions.length, conversation.actionsOmitted, usageOf(conversation)], [256, 44, []]);
 });
 
+test('what a clause was used for is counted by its name, also where objects have something of that name', () => {
+  const conversation = new Conversation(peer, { id: 'an engagement', role: 'provider', with: 'did:web:other.example' });
+  conversation.bookings.set('once', { clause: 'constructor', charges: { constructor: ['2', '5'] } });
+  for (let i = 0; i < 2; i += 1) assert.deepEqual(usageOf(conversation), [{ clause: 'constructor', unit: 'constructor', amount: '2' }]);
+});
+
 test('documents of one party have an end, and those that are kept are taken again', () => {
   const engagement = new Engagement('hirer');
   const document = (/** @type {number} */ number) => ({ id: 'did:web:other.example', verificationMethod: [], number });

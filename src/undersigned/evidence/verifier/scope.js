@@ -10,6 +10,9 @@ const PORTS = { http: "80", https: "443", ws: "80", wss: "443" };
 const HOST_LABEL = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?";
 const AUTHORITY = new RegExp(`^(${HOST_LABEL}(?:\\.${HOST_LABEL})*|\\[[0-9a-f:.]{2,45}\\])(?::([1-9][0-9]{0,4}))?$`);
 
+/** A segment without what many servers take for its parameters, some of them once they have decoded it. */
+const plainName = (part) => part.split(/;|%3B/)[0];
+
 function parsePattern(text) {
   const no = (what) => new Refused("schema_violation", `target: expected ${what}; came ${shown(text)}`);
   const found = /^[A-Za-z0-9._~:/?[\]@!$&'()*+,;=%-]+$/.test(text) && /^([A-Za-z][A-Za-z0-9+.-]{0,31}):(?:\/\/([^/?]*))?([^?]*)(?:\?(.*))?$/s.exec(text);
@@ -29,8 +32,7 @@ function parsePattern(text) {
     return /[A-Za-z0-9._~-]/.test(character) ? character : `%${digits.toUpperCase()}`;
   });
   const segments = path === "" ? [] : path.split("/").map((part) => unescape(part, /[*\x7f\x00-\x1f/\\%]/));
-  const named = (part) => part.split(/;|%3B/)[0];
-  if (segments.some((part) => [".", ".."].includes(named(part)) || (part && !named(part)))) throw no("no `.` or `..` segments");
+  if (segments.some((part) => [".", ".."].includes(plainName(part)) || (part && !plainName(part)))) throw no("no `.` or `..` segments");
   if (authority === undefined && !segments.length) throw no("something after the scheme");
   if (segments.length > 64) throw no("at most 64 segments");
   if (segments.slice(0, -1).includes("") || (segments.length === 1 && segments[0] === "")) throw no("no empty segments");
@@ -62,9 +64,7 @@ function isInside(outer, inner) {
 /** One spelling for those of a resource that some servers tell apart and others do not. */
 function plainTarget(target) {
   const { segments } = target;
-  if (segments.at(-1) !== "" && !segments.some((part) => part.includes(";"))) return target;
-  const kept = segments.at(-1) === "" ? segments.slice(0, -1) : segments;
-  return { ...target, segments: kept.map((part) => (part.startsWith(";") ? part : part.split(";")[0])) };
+  return { ...target, segments: (segments.at(-1) === "" ? segments.slice(0, -1) : segments).map(plainName) };
 }
 
 // --- reading
