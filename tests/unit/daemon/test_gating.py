@@ -1,0 +1,96 @@
+"""What a gate keeps of what the peer said of contracts: anybody can name one, before anything is verified."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from support import refuses
+from undersigned.bridges.gates import ContractKeys
+from undersigned.daemon import gating
+from undersigned.daemon.gating import Gatekeeper
+from undersigned.encoding import Digest, digest_bytes
+from undersigned.errors import ProofError, TransportError
+
+A, B, C = (digest_bytes(name) for name in (b"a", b"b", b"c"))
+
+
+class Asked:
+    """As much of a desk as is asked before a signature is looked at: it knows no contract."""
+
+    def __init__(self) -> None:
+        self.asked: list[Digest] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.failure: BaseException | None = None
+
+    async def keys(self, contract: Digest) -> ContractKeys | None:
+        self.asked.append(contract)
+        await self.answers.wait()
+        if self.failure is not None:
+            raise self.failure
+        return None
+
+
+class World:
+    def __init__(self) -> None:
+        self.desk, self.now = Asked(), 0.0
+        desk: Any = self.desk
+        self.gate = Gatekeeper(desk, ticks=lambda: self.now)
+
+    async def knock(self, contract: Digest) -> None:
+        """An unsigned request, which is refused in the end."""
+        with refuses(ProofError, "proof_missing"):
+            await self.gate.knock("https://api.acme.example", "GET", "/x", (("Hire-Contract", contract),))
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_of_contracts_a_bounded_number_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-GTS-03: the one that was asked for longest ago is forgotten, whoever names others."""
+    monkeypatch.setattr(gating, "KNOWN_CONTRACTS", 2)
+    for contract in (A, B, A, C, B, A):
+        await world.knock(contract)
+    assert world.desk.asked == [A, B, C, A]
+    assert len(world.gate._known) == 2
+    world.now += 10
+    for contract in (C, B, C, A):  # `C` was the older one, and is newer than `A` now
+        await world.knock(contract)
+    assert world.desk.asked[4:] == [C, B, A]
+
+
+async def test_a_contract_is_asked_for_again_after_ten_seconds(world: World) -> None:
+    """HIRE-GTS-16."""
+    for seconds, asked in ((0, 1), (9.9, 1), (0.1, 2), (9.9, 2), (1, 3)):
+        world.now += seconds
+        await world.knock(A)
+        assert len(world.desk.asked) == asked
+
+
+async def test_who_asks_at_once_asks_once(world: World) -> None:
+    """And who leaves takes the answer from nobody."""
+    world.desk.answers.clear()
+    some = [asyncio.create_task(world.knock(A)) for _ in range(3)]
+    await asyncio.sleep(0)
+    some[0].cancel()
+    await asyncio.wait(some[:1])
+    world.desk.answers.set()
+    await asyncio.gather(*some[1:])
+    assert (some[0].cancelled(), world.desk.asked) == (True, [A])
+
+
+@pytest.mark.parametrize("failure", [TransportError("unreachable", "no peer"), asyncio.CancelledError()])
+async def test_what_the_peer_did_not_say_is_asked_again_at_once(world: World, failure: BaseException) -> None:
+    """HIRE-GTS-11: nothing is kept of that it was not reached."""
+    world.desk.failure = failure
+    for _ in range(2):
+        with pytest.raises(type(failure)):
+            await world.gate.knock("https://api.acme.example", "GET", "/x", (("Hire-Contract", A),))
+    world.desk.failure = None
+    await world.knock(A)
+    assert world.desk.asked == [A, A, A]
