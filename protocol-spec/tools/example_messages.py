@@ -418,6 +418,12 @@ def refused() -> dict[str, dict[str, Any]]:
             ("a document's proof that is null", "document__proof", None),
             "/document/proof",
         ),
+        (
+            "document-proof-list-empty",
+            "offer",
+            ("no proof of a document in a list", "document__proof", []),
+            "/document/proof",
+        ),
         ("contract-proof-missing", "acceptance", ("no proof on the document", "contractProof", GONE), "/contractProof"),
     ):
         change(name, base, "proof_missing", path, says, **{member: value})

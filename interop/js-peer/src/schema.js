@@ -74,9 +74,10 @@ export function checkShape(name, value) {
 
 /** A proof that is there, of a type and purpose that exist, comes before the shape of it. @param {any} message */
 function checkProofIsThere(message) {
-  const { proof, type, contractProof } = message;
+  const { proof, type, contractProof, document } = message;
   checkLone(proof, '/proof');
   if (type === 'Acceptance' && !isObject(contractProof)) checkLone(contractProof, '/contractProof'); // what it holds is looked at in its place
+  if (type === 'Offer' && document?.proof !== undefined) check(isThere(document.proof), 'proof_missing', '', '/document/proof');
   if (!isObject(proof)) return;
   check(proof.type === 'DataIntegrityProof', 'suite_not_allowed', '', '/proof/type');
   check(typeof proof.cryptosuite === 'string' && SUITE.test(proof.cryptosuite), 'suite_not_allowed', '', '/proof/cryptosuite');
@@ -85,9 +86,12 @@ function checkProofIsThere(message) {
 
 const SUITE = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
+/** @param {any} proof */
+const isThere = (proof) => Boolean(proof) && (typeof proof !== 'object' || Object.keys(proof).length > 0);
+
 /** One proof and no list. @param {any} proof @param {string} at */
 function checkLone(proof, at) {
-  check(Boolean(proof) && (typeof proof !== 'object' || Object.keys(proof).length > 0), 'proof_missing', '', at);
+  check(isThere(proof), 'proof_missing', '', at);
   check(!Array.isArray(proof), 'proof_invalid', 'a list', at);
 }
 
