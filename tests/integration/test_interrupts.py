@@ -108,6 +108,25 @@ def test_a_demo_that_is_ended_leaves_no_peer(number: signal.Signals, tmp_path: P
         socket.create_connection(("127.0.0.1", port))
 
 
+ENDED_WHILE_MAKING = """
+import asyncio, os, signal, sys
+from undersigned.cli import init, main
+
+async def ended(home):
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(60)
+
+init.issue_membership = ended
+main()
+"""
+
+
+def test_a_state_folder_whose_making_is_ended_is_not_there(tmp_path: Path) -> None:
+    """As after Ctrl-C: half of one stayed, in the way of the next try."""
+    ended = Process([sys.executable, "-c", ENDED_WHILE_MAKING, "init", "acme", "--local"], tmp_path).end()
+    assert (ended.code, ended.err, list(tmp_path.iterdir())) == (130, "", [])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_matrix_that_is_ended_leaves_no_state_folders(number: signal.Signals, tmp_path: Path) -> None:
     """The folder that it made for them stayed, with the keys in it, and whatever ran on them."""

@@ -24,6 +24,7 @@ from undersigned.runtime import (
     parse_price,
 )
 
+from .interrupts import ended_gently
 from .output import HOME_OPTION, Out, checking, command, home_path
 from .words import typed
 
@@ -161,7 +162,7 @@ async def init(
     checked_name("--organisation", name if organisation is None else organisation)
     parts = tuple([_offered(each, handler, delivers) for each in offers])
     distinct_offers((part.task for part in parts), "--offer")
-    with claimed(path):
+    with ended_gently(), claimed(path):
         made = create_home(
             path,
             name=name,
