@@ -151,7 +151,7 @@ async def test_an_answer_that_is_not_signed_is_sent_as_it_comes(world: World) ->
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": json.dumps(scope["extensions"]).encode(), "more_body": True})
-        await read.wait()
+        await asyncio.wait_for(read.wait(), 5)
         await send({"type": "http.response.body"})
 
     async with world.desk() as desk:
