@@ -53,7 +53,7 @@ function refusalOf(status, bytes) {
   if (status < 400 || status >= 500) return 'upstream_failed';
   try {
     const { code } = JSON.parse(bytes.toString());
-    return tables.codes[code] ? code : 'scope_exceeded';
+    return typeof code === 'string' && Object.hasOwn(tables.codes, code) ? code : 'scope_exceeded';
   } catch { return 'scope_exceeded'; }
 }
 

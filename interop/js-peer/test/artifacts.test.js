@@ -2,6 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
 import { fetchArtifact } from '../src/artifacts.js';
 import { digestOfBytes } from '../src/encoding.js';
 import { keyOfDidKey } from '../src/keys.js';
@@ -15,4 +17,20 @@ test('nothing is asked of addresses that are not of the open network, however th
     for (const host of hosts) await assert.rejects(fetchArtifact(peer, `https://${host}/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' }, host);
     await assert.rejects(fetchArtifact(peer, `http://example.org/artifacts/${digest}`, digest, digest), { code: 'did_forbidden_address' });
   }
+});
+
+test('a gate that says no has a code of the specification, or it is that of a no', async () => {
+  const digest = digestOfBytes(Buffer.from('x'));
+  const peer = /** @type {any} */ ({ local: true, key: keyOfDidKey(randomBytes(32)), now: () => 1_800_000_000 });
+  let said = '';
+  const gate = http.createServer((_, answer) => answer.writeHead(403).end(said)).listen(0, 'localhost');
+  await once(gate, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (gate.address());
+  for (const [body, code] of [
+    ['{"code":"contract_expired"}', 'contract_expired'], ...['constructor', ['contract_expired'], 1].map((one) => [JSON.stringify({ code: one }), 'scope_exceeded']), ['null', 'scope_exceeded'],
+  ]) {
+    said = body;
+    await assert.rejects(fetchArtifact(peer, `http://localhost:${port}/artifacts/${digest}`, digest, digest), { code }, body);
+  }
+  gate.close();
 });
