@@ -35,6 +35,12 @@ def waiting(world: World, count: int) -> list[EngagementId]:
     return names
 
 
+def connected(world: World) -> None:
+    """The hirer has connected to the provider, and all that is done at once is done."""
+    world.loop.call_soon(world.provider._opened, world.hirer.did)
+    world.settle(0)
+
+
 def greeted(node: Node) -> list[EngagementId]:
     return [event.engagement for event in node.events if (event.kind, event.type) == ("sent", "Sync")]
 
@@ -43,7 +49,7 @@ def test_a_connection_wakes_a_few_at_a_time_and_all_in_the_end(open_world: Open)
     """HIRE-SYN-01: whoever else is there has a turn between."""
     world = open_world()
     names = waiting(world, MANY)
-    world.run(world.provider._opened(world.hirer.did))
+    connected(world)
     assert len(greeted(world.provider)) == SLICE
     world.settle(PAUSE_SECONDS)
     assert len(greeted(world.provider)) == 2 * SLICE
@@ -56,7 +62,7 @@ def test_a_connection_wakes_a_few_at_a_time_and_all_in_the_end(open_world: Open)
 def test_whoever_has_not_been_woken_speaks_first_all_the_same(open_world: Open) -> None:
     world = open_world()
     names = waiting(world, MANY)
-    world.run(world.provider._opened(world.hirer.did))
+    connected(world)
     late = next(name for name in names if name not in greeted(world.provider))
     world.provider.events.clear()
     before = len(world.network.sent)
@@ -70,7 +76,7 @@ def test_whoever_has_not_been_woken_speaks_first_all_the_same(open_world: Open) 
 def test_what_is_left_to_wake_is_left_to_the_next_connection(open_world: Open) -> None:
     world = open_world()
     waiting(world, MANY)
-    world.run(world.provider._opened(world.hirer.did))
+    connected(world)
     world.provider.greetings.lost(world.hirer.did)
     world.settle(1)
     assert len(greeted(world.provider)) == SLICE
