@@ -39,6 +39,15 @@ def refuses(error: type[UndersignedError] | tuple[type[UndersignedError], ...], 
     assert caught.value.code == code
 
 
+def refusal(call: Callable[[], object]) -> str | None:
+    """The code of the error that a call ends with; None if it ends well. Anything else is a defect."""
+    try:
+        call()
+    except UndersignedError as error:
+        return error.code
+    return None
+
+
 @contextmanager
 def counted_calls() -> Iterator[Callable[[], int]]:
     """Counts the functions that this thread enters inside, those of C too: a check asks for them instead of time. Gives

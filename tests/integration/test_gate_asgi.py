@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gate_world import ORIGIN, RULES, World, at_work, under_uvicorn
+from gate_world import ORIGIN, RULES, Heard, World, at_work, under_uvicorn
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.daemon import AsgiGate, RequestGate
 
@@ -105,6 +105,18 @@ async def test_what_is_no_whole_request_reaches_no_asgi_application(world: World
     assert "read-app/count" not in await world.used()
 
 
+async def signed_answer(world: World, app: Any) -> Heard:
+    """What the application answers behind a gate that signs it, once that was judged as who asked does."""
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        fields = await world.signed("GET", APP)
+        async with under_uvicorn(AsgiGate(app, gate), "off") as url:
+            heard = await world.send(url, "GET", APP, fields)
+        await gate.close()
+    assert await world.judged(heard, "GET", APP, fields) == "good"
+    return heard
+
+
 async def test_an_application_that_names_no_fields_is_answered_for(world: World) -> None:
     """HIRE-GTS-14: to ASGI they are optional."""
 
@@ -112,14 +124,8 @@ async def test_an_application_that_names_no_fields_is_answered_for(world: World)
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"done"})
 
-    async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules, sign_answers=True)
-        fields = await world.signed("GET", APP)
-        async with under_uvicorn(AsgiGate(app, gate), "off") as url:
-            heard = await world.send(url, "GET", APP, fields)
-        await gate.close()
+    heard = await signed_answer(world, app)
     assert (heard.status, heard.body) == (200, b"done")
-    assert await world.judged(heard, "GET", APP, fields) == "good"
 
 
 async def test_an_answer_in_pieces_is_signed_whole_with_its_fields(world: World) -> None:
@@ -133,15 +139,9 @@ async def test_an_answer_in_pieces_is_signed_whole_with_its_fields(world: World)
         await send({"type": "http.response.body", "body": b"ne", "more_body": True})
         await send({"type": "http.response.body"})
 
-    async with world.desk() as desk:
-        gate = RequestGate(desk, world.rules, sign_answers=True)
-        fields = await world.signed("GET", APP)
-        async with under_uvicorn(AsgiGate(app, gate), "off") as url:
-            heard = await world.send(url, "GET", APP, fields)
-        await gate.close()
+    heard = await signed_answer(world, app)
     assert (heard.status, heard.body) == (200, b"done")
     assert (heard.headers["x-kept"], heard.headers["Content-Type"]) == ("yes", "text/plain")
-    assert await world.judged(heard, "GET", APP, fields) == "good"
 
 
 async def test_an_answer_that_is_not_signed_is_sent_as_it_comes(world: World) -> None:

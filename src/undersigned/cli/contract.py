@@ -30,9 +30,10 @@ from undersigned.scope import compile_scope, whole_scope
 
 from .contract_show import load_contract, show
 from .listing import CommandGroup
-from .options import NamedPath, checked_digest, with_grants
+from .options import NamedPath, checked_digest
 from .orders import named_in, ordered, require_done
 from .output import HOME_OPTION, Out, command
+from .terms import with_grants
 
 __all__ = ["contract"]
 

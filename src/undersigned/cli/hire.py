@@ -39,14 +39,13 @@ from .options import (
     open_peer,
     quiet_logs,
     read_inputs,
-    read_scope_options,
     running,
 )
 from .output import HOME_OPTION, Out, meeting
 from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
 from .starting import tell_gates, tell_unfinished
 from .telling import tell
-from .terms import check_prices, read_criteria, read_milestone, read_settlement
+from .terms import check_prices, read_criteria, read_milestone, read_scope_options, read_settlement
 from .words import counted, plain, typed
 
 __all__ = ["hire"]

@@ -230,9 +230,18 @@ def home_path(home: str | None) -> Path:
     if home == "":
         raise ConfigurationError("bad_configuration", "the state folder: expected the name of a folder, got ''")
     named = home or os.environ.get("UNDERSIGNED_HOME")
-    path = Path(named) if named else Path(platformdirs.user_data_dir("undersigned"))
+    return printed_folder(Path(named) if named else Path(platformdirs.user_data_dir("undersigned")))
+
+
+def printed_folder(path: Path) -> Path:
+    """The path of a state folder, once it can stand in a line that tells of it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
     if not path.as_posix().isprintable():
-        raise ConfigurationError("bad_configuration", f"the state folder has an unprintable name: {plain(path)}")
+        text = f"the state folder: expected a name that can be printed, got {plain(path)}"
+        raise ConfigurationError("bad_configuration", text)
     return path
 
 

@@ -159,9 +159,9 @@ class StdioGate:
             return
         if step.answers is not None and (timer := self._timers.pop(step.answers, None)) is not None:
             timer.cancel()
+        if self._writer.is_closing():  # a closed one drops it without a word, or raises what is no OSError (uvloop)
+            raise BrokenPipeError
         try:
-            if self._writer.is_closing():  # a closed one drops it without a word, or raises what is no OSError (uvloop)
-                raise BrokenPipeError
             self._writer.write(step.raw + b"\n")
             await self._writer.drain()
         except ConnectionError as exc:

@@ -400,7 +400,7 @@ def test_the_state_folder_is_the_option_then_the_variable_then_the_users(tmp_pat
         assert home_path(None) == tmp_path / "variable"
     with environment(UNDERSIGNED_HOME=None, XDG_DATA_HOME=str(tmp_path / "data")):
         assert home_path(None).name == "undersigned"
-    with pytest.raises(ConfigurationError, match="unprintable"):
+    with pytest.raises(ConfigurationError, match="a name that can be printed"):
         home_path(os.fsdecode(b"a\xff"))
 
 

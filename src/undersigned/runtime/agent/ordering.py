@@ -212,7 +212,7 @@ def _check_provider(provider: Did, agent: Agent) -> None:
         raise _unusable(f"{provider} is this agent itself, and nobody hires itself")
 
 
-def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bool = True) -> None:
+def _check_kind(name: str, given: object, kind: type, what: str, *, optional: bool) -> None:
     """Returns if what a caller gave is of the kind that the signature says, which nobody checks in its code."""
     if given is None and optional:
         return
