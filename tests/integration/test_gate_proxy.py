@@ -28,7 +28,7 @@ from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.gate_desk import AnswerToSign
 from undersigned.encoding import digest_bytes
-from undersigned.errors import ScopeError, TransportError
+from undersigned.errors import ProofError, ScopeError, TransportError
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
 
@@ -113,6 +113,17 @@ async def test_the_session_of_one_request_is_not_that_of_the_next(world: World) 
             answers = [await world.ask(proxy.url, "GET", APP) for _ in range(2)]
     assert [answer.headers["Set-Cookie"] for answer in answers] == ["session=1", "session=1"]
     assert ["Cookie" in asked[2] for asked in service.asked] == [False, False]
+
+
+async def test_where_the_peer_and_the_service_are_may_end_with_a_slash(world: World) -> None:
+    service = Service()
+    async with (
+        RemoteDesk(f"{world.hirer.gates_url}/", world.hirer.home.gate_token()) as desk,
+        served(service) as upstream,
+        GateProxy(RequestGate(desk, world.rules), f"{upstream}/") as proxy,
+    ):
+        assert (await world.ask(proxy.url, "GET", APP)).status == 200
+    assert [asked[1] for asked in service.asked] == [APP]
 
 
 async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:
@@ -614,9 +625,11 @@ async def test_a_peer_that_says_neither_yes_nor_no_lets_nobody_in(world: World) 
             with refuses(TransportError, "unreachable"):
                 await desk.admit(ask)
             said.pop(0)
-        status, said = 500, [b"{}"]
-        with refuses(TransportError, "unreachable"):
+        status, said = 500, [b"{}" + b" " * 10_000]
+        with pytest.raises(TransportError) as caught:
             await desk.enter(ask)  # to which that would be a yes
+    assert caught.value.code == "unreachable"
+    assert len(caught.value.message) < 1000, "of what it says"
 
 
 async def test_an_answer_that_is_encoded_goes_on_as_it_is(world: World) -> None:
@@ -874,7 +887,11 @@ async def test_under_no_contract_of_ours_no_answer_is_signed(world: World) -> No
     with pytest.raises(ScopeError) as refused:
         await world.hirer.desk.sign(heard)
     assert refused.value.code == "contract_expired"
-    assert await world.hirer.desk.sign(structs.replace(heard, contract=world.contract))
+    ours = structs.replace(heard, contract=world.contract)
+    assert await world.hirer.desk.sign(ours)
+    async with world.desk() as desk:
+        with refuses(ProofError, "proof_missing"):
+            await desk.sign(structs.replace(ours, fields=()))
 
 
 async def test_without_the_wish_no_answer_is_signed(world: World) -> None:

@@ -13,13 +13,13 @@ from aiohttp import ClientSession, TCPConnector, web
 from gate_world import ORIGIN, SCOPE, Service, at_work, hire, proxied, serving
 from integration.hires import until
 from security.raw_peer import Streams
-from undersigned.daemon import Ask, GateProxy, RequestGate, gate_proxy, gate_remote
-from undersigned.daemon.gate_desk import RequestSigner
+from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate, gate_proxy, gate_remote
+from undersigned.daemon.gate_desk import GateRefusal, RequestSigner, Visit
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
 from undersigned.daemon.near import NearListener
 from undersigned.encoding import digest_bytes
-from undersigned.errors import TransportError
+from undersigned.errors import ScopeError, TransportError
 
 
 async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(tmp_path: Path) -> None:
@@ -37,21 +37,28 @@ async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(
         asks = [
             Ask(
                 contract=world.contract,
-                signed=RequestSigner(keyid=world.provider.identity.method, nonce=f"nonce-{number:020}"),
+                signed=RequestSigner(keyid=f"{world.provider.own.id}#{number}", nonce=f"nonce-{number:020}"),
                 action="customer:read",
                 target=f"{ORIGIN}/customers/a",
             )
             for number in range(2 * CONNECTIONS)
         ]
-        waiting = [asyncio.create_task(desk.admit(ask)) for ask in asks]
+        visits = [Visit(**{name: getattr(ask, name) for name in Visit.__struct_fields__}) for ask in asks]
+        no = ScopeError("scope_exceeded", "no rule", clause="rules")
+        waiting: list[asyncio.Task[Any]] = [asyncio.create_task(desk.admit(ask)) for ask in asks]
+        waiting += [asyncio.create_task(desk.enter(visit)) for visit in visits]
+        waiting += [asyncio.create_task(desk.refused(GateRefusal.by(no, visit))) for visit in visits]
         waiting += [asyncio.create_task(desk.keys(world.contract)) for _ in range(SHARE)]
         await asyncio.sleep(0)
         other = asyncio.create_task(desk.keys(digest_bytes(b"another provider's contract")))
         done, _ = await asyncio.wait({other, *waiting}, return_when=asyncio.FIRST_COMPLETED)
         assert done == {other}
         assert await other is None
-        for found in await asyncio.gather(*waiting, return_exceptions=True):
+        assert list(desk._shares) == [world.provider.own.id], "whatever it asks for, and by whichever key"
+        late = await asyncio.gather(*waiting, return_exceptions=True)
+        for found in late:
             assert isinstance(found, TransportError), "nothing is let in that could not be asked, nor waited for long"
+        assert str(late[-1]).endswith(" was not reached: no answer in 10.0 s"), "nor did it get its turn"
         assert not desk._shares
 
 
@@ -112,19 +119,54 @@ async def test_who_leaves_gives_its_place_back(tmp_path: Path) -> None:
         assert await desk.keys(world.contract) is not None
 
 
+async def test_contracts_that_are_not_known_yet_take_one_share_together() -> None:
+    """HIRE-GTS-17: whoever names them. What the peer asks nobody for passes beside, on no more connections than are
+    taken of one gate.
+    """
+    asked: list[str] = []
+    open_, most, answered = 0, 0, asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        nonlocal open_, most
+        asked.append(request.path)
+        open_, most = open_ + 1, max(most, open_ + 1)
+        await answered.wait()
+        open_ -= 1
+        return web.json_response({})
+
+    async with serving(slow) as url, RemoteDesk(url, "token") as desk:
+        unknown = [asyncio.create_task(desk.keys(digest_bytes(b"%d" % number))) for number in range(2 * CONNECTIONS)]
+        await until(lambda: len(asked) == SHARE)
+        said = [asyncio.create_task(desk.done("permit", happened=True)) for _ in range(2 * CONNECTIONS)]
+        await until(lambda: open_ == CONNECTIONS)
+        assert (asked.count("/gate/whose"), asked.count("/gate/done")) == (SHARE, CONNECTIONS - SHARE)
+        answered.set()
+        await asyncio.gather(*said)
+        assert await asyncio.gather(*unknown) == [None] * len(unknown)
+        session = desk._session
+        assert session is not None
+    assert most == CONNECTIONS
+    assert not desk._shares
+    assert session.closed
+
+
 async def test_of_contracts_a_bounded_number_is_known_at_a_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The provider of the one that was asked for longest ago is asked for again."""
-    monkeypatch.setattr(gate_remote, "PROVIDERS", 1)
+    """The provider of the one that was asked for longest ago is asked for again, and of one that nobody knows nothing
+    is kept.
+    """
+    monkeypatch.setattr(gate_remote, "PROVIDERS", 2)
     async with at_work(tmp_path) as world, world.desk() as desk:
-        other = asyncio.create_task(hire(world.hirer, world.provider, SCOPE))
-        await until(lambda: len(world.jobs) == 2)
-        for job in (*world.jobs, *world.jobs):
-            assert await desk.keys(job.contract) is not None
-            assert list(desk._providers) == [job.contract]
+        others = [asyncio.create_task(hire(world.hirer, world.provider, SCOPE)) for _ in range(2)]
+        await until(lambda: len(world.jobs) == 3)
+        a, b, c = (job.contract for job in world.jobs)
+        for contract, kept in ((a, [a]), (b, [a, b]), (a, [b, a]), (c, [a, c]), (b, [c, b])):
+            assert await desk.keys(contract) is not None
+            assert await desk.keys(digest_bytes(b"another")) is None
+            assert list(desk._providers) == kept
         world.finish.set()
-        await other
+        await asyncio.gather(*others)
 
 
 async def test_who_signs_nothing_takes_no_connection_of_who_did(

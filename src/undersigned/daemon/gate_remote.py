@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientError, ClientSession, TCPConnector
 
 from undersigned.bridges.gates import ContractKeys
 from undersigned.bridges.http_messages import Headers
@@ -155,7 +155,6 @@ class RemoteDesk:
             # The others wait their turn.
             self._session = ClientSession(
                 connector=TCPConnector(limit=CONNECTIONS),
-                timeout=ClientTimeout(total=ASK_SECONDS),
                 trust_env=False,
                 response_class=FinalAnswer,
             )
