@@ -580,6 +580,22 @@ def test_a_hire_that_was_cancelled_under_its_contract_says_that_it_was(open_worl
     assert told.value.code == "policy_denied"
 
 
+@pytest.mark.parametrize("contract", [False, True])
+def test_who_cancels_twice_has_cancelled(open_world: Open, *, contract: bool) -> None:
+    """The second was told which moves are legal, as if it had not been heard."""
+    world = open_world(handler=lingers, held=not contract)
+    hire, task = hired(world)
+    world.settle(5)
+    assert not task.done()
+    for _ in range(2):
+        world.run(hire.cancel())
+    world.settle(120)
+    with pytest.raises(PolicyError, match="we cancelled it" if contract else "we withdrew"):
+        task.result()
+    assert world.hirer.said().count("Cancel" if contract else "Withdraw") == 1
+    world.run(hire.cancel())
+
+
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_a_hire_ends_when_its_side_closes(open_world: Open, seconds: int) -> None:
     """What was begun goes on at the next start; what was not is not begun."""

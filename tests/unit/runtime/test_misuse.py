@@ -8,7 +8,7 @@ import gc
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -397,7 +397,9 @@ def test_a_peer_in_another_event_loop(tmp_path: Path) -> None:
 
 
 async def test_a_hire_under_way_is_waited_for_where_its_peer_is(tmp_path: Path) -> None:
-    """Who waited elsewhere was woken by nobody; what there is in the end anybody may have."""
+    """Who waited elsewhere was woken by nobody, and who cancelled had done so, and heard an error of asyncio's; what
+    there is in the end anybody may have.
+    """
     goes_on = asyncio.Event()
 
     async def works(job: Job) -> None:
@@ -414,9 +416,12 @@ async def test_a_hire_under_way_is_waited_for_where_its_peer_is(tmp_path: Path) 
     async with Peer.open(provides) as provider, Peer.open(hires) as hirer:
         provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(works)
         hire = hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        uses: list[Callable[[Hire], Coroutine[Any, Any, Any]]] = [waits, iterates, Hire.cancel]
+        async for event in hire:
+            if event.type == "Inquiry":
+                break
         waiting = asyncio.ensure_future(hire)
-        await asyncio.sleep(0)  # it begins
-        for use in (waits, iterates):
+        for use in uses:
             with refuses(LocalProtocolError, "wrong_state"):
                 await asyncio.to_thread(lambda use=use: asyncio.run(asyncio.wait_for(use(hire), 30)))
         goes_on.set()

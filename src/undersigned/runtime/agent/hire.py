@@ -35,6 +35,7 @@ __all__ = ["Hire"]
 
 Begin: TypeAlias = Callable[[Order, Hears], Awaitable[Conversation]]
 """Opens the engagement of an order, and has its events heard."""
+_ENDING = ENDED | {"cancelling", "closing"}
 
 
 class Hire:
@@ -99,21 +100,26 @@ class Hire:
 
     async def cancel(self, reason: str = "no_longer_needed") -> None:
         """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is.
-        Before anybody was asked, nobody is. `reason` is a word of `CANCEL_REASONS`.
+        Before anybody was asked, nobody is. What is over, or is cancelled already, stays as it is. `reason` is a word
+        of `CANCEL_REASONS`.
 
         Raises:
             ConfigurationError: `bad_configuration`, it is none.
-            LocalProtocolError: It cannot be ended now: an acceptance waits for its answer.
+            LocalProtocolError: `wrong_state`: it cannot be ended now, as an acceptance waits for its answer, or what
+                was delivered for its review; or the peer was started in another event loop.
         """
         if reason not in tuple(CANCEL_REASONS):  # said whenever it is asked, not only once there is a contract
             words = ", ".join(CANCEL_REASONS)
             raise ConfigurationError("bad_configuration", f"reason: expected one of {words}; got {reason!r:.60}")
+        self._peer.require_loop()
         if self.engagement is None:
             self._called_off = reason
-        else:
-            conversation = self._peer.conversations.get(self.engagement)
-            if conversation is not None:
+        elif conversation := self._peer.conversations.get(self.engagement):
+            try:
                 await self._peer.cancel(conversation, reason)
+            except LocalProtocolError:
+                if conversation.engagement.state not in _ENDING:
+                    raise  # else it came after another, or after what ends it by itself
 
     def _started(self) -> asyncio.Task[HireResult]:
         if self._task is None:
@@ -160,11 +166,7 @@ class Hire:
         if heard.cut_short is not None:
             raise heard.cut_short
         if heard.in_vain is not None:
-            try:
-                await peer.cancel(conversation, "no_longer_needed")
-            except LocalProtocolError:
-                if conversation.engagement.state not in ENDED:
-                    raise  # else its own time was up as well: a machine that slept finds both over at once
+            await self.cancel()  # of a machine that slept its own time is up as well: then it is over
         if self._over is not None:
             await self._over(conversation)
         if heard.in_vain is not None:
