@@ -9,6 +9,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -758,7 +759,10 @@ def test_a_value_of_another_kind(make: Any, expected: str) -> None:
         (lambda: AsgiGate(a_home, {}), "gate: expected a RequestGate, .*got {}"),
         (lambda: guard("a:b", target="https://acme.example/{x")(a_home), "'https://acme.example/{x' is no format"),
         (lambda: guard("a:b", target="https://acme.example/{}")(a_home), "names '', which is no argument"),
-        (lambda: guard("repo:read", target="https://acme.example/")(3), "@guard: expected a function, got 3"),
+        *(
+            (lambda given=given: guard("repo:read", target=PROVIDER)(given), "@guard: expected a function, got")
+            for given in (3, int, max, partial(print), Odd)
+        ),
         (lambda: guard(3, target="https://acme.example/")(print), "expected an action such as"),
         (
             lambda: guard("repo:read", target=PROVIDER, timeout="3")(a_home),

@@ -84,9 +84,12 @@ def guard(
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]
-            raise ConfigurationError("bad_configuration", f"@guard: expected a function, got {function!r:.80}")
-        signature = inspect.signature(function)
+        try:
+            if not inspect.isroutine(function):  # of an object that is called nobody sees whether it is `async`
+                raise TypeError
+            signature = inspect.signature(function)
+        except (TypeError, ValueError) as exc:
+            raise ConfigurationError("bad_configuration", f"@guard: expected a function, got {function!r:.80}") from exc
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise _unusable(function, "a generator cannot be guarded; guard what it calls")
         if not isinstance(action, str) or not re.fullmatch(ACTION_PATTERN, action):  # pyright: ignore[reportUnnecessaryIsInstance]

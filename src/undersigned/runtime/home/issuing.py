@@ -51,6 +51,7 @@ async def issue_membership(home: Home | Path | str, *, days: int = 365, clock: C
     Raises:
         ConfigurationError: `bad_configuration`, the folder has no organisation, or an argument is not usable; or as
             `Home`.
+        OSError: It cannot be written.
     """
     check_plug("clock", clock, "now")
     if type(days) is not int:

@@ -121,6 +121,7 @@ def create_home(
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
+        OSError: It cannot be written.
     """
     path = checked_folder(path)
     if (path / CONFIGURATION).exists():
