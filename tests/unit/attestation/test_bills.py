@@ -220,6 +220,24 @@ def test_a_bill_is_checked_without_grammars_that_nobody_needs_and_the_library_st
     assert ran.stdout.split() == ["True", "False", "True", "False", "True"]
 
 
+def test_bills_are_looked_at_at_once() -> None:
+    """Of two reviews that were the first of their process, one ended in a defect of ours, and began again."""
+    program = """if True:
+        from concurrent.futures import ThreadPoolExecutor
+        from threading import Barrier
+        from undersigned.attestation.quick_schemas import import_jsonschema
+        together = Barrier(4)
+        def looked_at(_):
+            together.wait()
+            return import_jsonschema().__name__
+        with ThreadPoolExecutor(4) as threads:
+            print(*threads.map(looked_at, range(4)))
+    """
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ran = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["jsonschema"] * 4
+
+
 def test_relationships_are_bounded_by_what_they_are_searched_among() -> None:
     """The library looks for each of them among all packages and files."""
     whole = json.loads(spdx(APP))
