@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
-from integration.hires import REPORT, linger, two_homes, until
+from integration.hires import REPORT, linger, summarise, two_homes, until
 from undersigned.daemon import Peer
+from undersigned.errors import LocalProtocolError
 from undersigned.runtime import Job
 
 pytestmark = pytest.mark.timeout(60)
@@ -36,6 +39,30 @@ async def test_no_task_outlasts_the_close_of_a_peer_under_contract(tmp_path: Pat
     await provider.close()
     await asyncio.gather(hire, return_exceptions=True)
     assert sorted(task.get_name() for task in asyncio.all_tasks() - before) == []
+
+
+async def test_what_a_close_cuts_short_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a delivery was being stored showed a traceback of its review, which goes on at the next start."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(globex) as provider, Peer.open(acme) as hirer:
+        provider.offers("summary", delivers="summary.txt")(summarise)
+        spawn, stopped = hirer.spawn, list[asyncio.Task[None]]()
+
+        def spawned(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            if name.startswith("review"):  # a close has ended what was begun before, and comes to the conversation now
+                stopped.append(asyncio.create_task(next(iter(hirer.conversations.values())).stop()))
+            return spawn(work, name)
+
+        monkeypatch.setattr(hirer, "spawn", spawned)
+        with capture_logs() as logs:
+            hire = hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+            waiting = asyncio.ensure_future(hire)
+            await until(lambda: bool(stopped))
+            await stopped[0]
+            await hirer.close()
+            with pytest.raises(LocalProtocolError, match="goes on when it runs again"):
+                await waiting
+        assert [one for one in logs if one["log_level"] == "error"] == []
 
 
 async def test_who_reads_the_log_of_a_peer_that_closes_is_told_so(tmp_path: Path) -> None:

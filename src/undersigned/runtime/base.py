@@ -149,8 +149,10 @@ class AgentBase:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a task failed", task=task.get_name(), exc_info=error)
+        error = None if task.cancelled() else task.exception()
+        if error is None or (isinstance(error, LocalProtocolError) and error.code == "connection_closed"):
+            return  # what our own close cuts short goes on at the next start
+        _log.error("a task failed", task=task.get_name(), exc_info=error)
 
     async def _end_tasks(self) -> None:
         for task in tuple(self._tasks):
