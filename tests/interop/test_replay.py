@@ -103,3 +103,11 @@ def test_a_transcript_of_which_nothing_can_be_judged_does_not_conform(tmp_path: 
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
         assert "nothing to judge" in ran.error["message"]
         assert "conform" not in ran.out
+
+
+def test_a_file_that_is_no_transcript_is_told_as_that(tmp_path: Path) -> None:
+    file = tmp_path / "transcript.jsonl"
+    for text in ("", "{}", "3\n4", "[" * 100_000):  # the last one was a defect of ours
+        file.write_text(text)
+        ran = run("conform", "--replay", str(file), "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran

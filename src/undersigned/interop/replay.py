@@ -63,7 +63,7 @@ async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> Repla
         known = Known(subject.did, document_from(subject.did, files))
     except ConfigurationError:
         raise
-    except (KeyError, TypeError, ValueError, UndersignedError) as exc:
+    except (KeyError, TypeError, ValueError, RecursionError, UndersignedError) as exc:
         raise ConfigurationError("bad_configuration", f"no transcript of a run: {exc}") from exc
     stage = _Stage(subject, known, heading["origin"], seed=heading["seed"], run=heading["run"])
     stage.breaks = heading.get("breaks") is True
