@@ -150,6 +150,20 @@ async def test_contracts_that_are_not_known_yet_take_one_share_together() -> Non
     assert session.closed
 
 
+async def test_whose_a_contract_is_is_asked_once() -> None:
+    """And its keys each time: those may change."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response({"provider": "did:web:globex.example"} if request.path == "/gate/whose" else {})
+
+    async with serving(answer) as url, RemoteDesk(url, "token") as desk:
+        for _ in range(2):
+            assert await desk.keys(digest_bytes(b"contract")) is None
+    assert asked == ["/gate/whose", "/gate/keys", "/gate/keys"]
+
+
 async def test_of_contracts_a_bounded_number_is_known_at_a_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

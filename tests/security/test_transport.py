@@ -39,7 +39,7 @@ from undersigned.daemon.door import OWN_FILES, more_files, within_files
 from undersigned.daemon.listener import TOLD, ListenerLimits
 from undersigned.daemon.near import NearListener
 from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
-from undersigned.transport import Allowance, Channel, ChannelLimits, FailureBudget, Watch, admit, connect
+from undersigned.transport import Allowance, Channel, ChannelLimits, FailureBudget, LogBudget, Watch, admit, connect
 from undersigned.transport.websocket import AcceptedChannel
 
 HURRIED = ListenerLimits(channel=LIMITS, head_seconds=0.5)
@@ -694,6 +694,26 @@ def test_sc_105_a_budget_counts_failures_in_a_window() -> None:
     assert not budget.exhausted("did:web:mallory.example", 60.0)
     budget.spend("did:web:mallory.example", 60.0)
     assert not budget.exhausted("did:web:mallory.example", 60.0)
+    budget.spend("did:web:mallory.example", 60.0)
+    assert budget.count("did:web:mallory.example", 60.0)
+    assert budget.exhausted("did:web:mallory.example", 119.9)
+    assert not budget.exhausted("did:web:mallory.example", 120.0)
+
+
+def test_sc_105_a_peer_has_twenty_failures_in_a_minute() -> None:
+    """As the table says; of one that may have a single failure, who has none yet is heard."""
+    budget = FailureBudget()
+    assert [budget.count("did:web:mallory.example", 0.0) for _ in range(20)] == [False] * 19 + [True]
+    assert budget.exhausted("did:web:mallory.example", 59.9)
+    assert not budget.exhausted("did:web:mallory.example", 60.0)
+    assert not FailureBudget(1).exhausted("did:web:mallory.example", 0.0)
+
+
+def test_a_log_has_twenty_lines_a_minute_of_one_thing_and_says_how_many_it_has_not() -> None:
+    budget = LogBudget()
+    assert [budget.take(0.0) for _ in range(22)] == [0] * 20 + [None] * 2
+    assert budget.take(59.9, "another") == 2
+    assert (budget.take(59.9), budget.take(60.0), budget.take(60.0)) == (None, 1, 0)
 
 
 def test_an_allowance_says_how_long_to_wait() -> None:

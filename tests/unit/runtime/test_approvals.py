@@ -304,17 +304,19 @@ def test_the_offerer_knows_after_a_restart_that_a_person_is_waited_for(worlds: W
     assert ended(world, hire.id) == ("closed", "closed")
 
 
-@pytest.mark.parametrize(("limit", "asks"), [("EUR 7", False), ("EUR 8", True), ("USD 9", False)])
+@pytest.mark.parametrize(
+    ("limit", "asks"), [("EUR 7", False), ("EUR 8", True), ("USD 9", False), ("count 1", False), ("count 2", True)]
+)
 def test_people_are_not_asked_for_what_could_not_be_paid(worlds: Worlds, limit: str, asks: bool) -> None:
     """HIRE-CAP-01: a first hire for 4 EUR lies within the budget; of a second they would be asked in vain."""
     unit, most = limit.split()
     world = worlds(hirer=ASKS, hirer_options={"budget": (Limit(unit, most),)}, handler=lingers)
     first = world.begin()
-    if unit == "EUR":
+    if unit != "USD":
         says(world.hirer, ALICE)
         world.settle(60)
         assert ended(world, first.id) == ("working", "working")
-    hire = world.begin() if unit == "EUR" else first
+    hire = world.begin() if unit != "USD" else first
     world.settle(5)
     assert asked(world.hirer, hire.id) == asks
     assert "withdrawn" not in ended(world, hire.id) if asks else ended(world, hire.id) == ("withdrawn", "withdrawn")
@@ -343,17 +345,29 @@ def test_who_is_asked_has_the_time_whatever_is_spent_meanwhile(worlds: Worlds) -
 
 def test_what_an_offer_took_that_never_left_is_there_for_the_next(worlds: Worlds) -> None:
     """HIRE-NEG-21: killed between the shared books and its own, a peer finds what it took for this negotiation."""
-    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", "5"),)})
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", "5"), Limit("count", "1"))})
     hire, node = world.begin(), world.hirer
     engagement, until, now = hire.engagement, shift(node.clock.now(), LONG), node.clock.now()
     budget = node.bookings.budget
+    drawn = Draw("EUR", "3", "5"), Draw("count", "1")
     for id, lacking in ((node.bookings.pools.id(engagement, "uEi"), ""), ("another's", "EUR: 3 used and held; 4 more")):
-        drawn = Draw("EUR", "3", "5")
-        world.run(node.kept.reserve(Reservation("budget", id, (drawn,), until, now, "capacity")))
+        world.run(node.kept.reserve(Reservation("budget", id, drawn, until, now, "capacity")))
         found = world.run(budget.lacking(engagement, Price(amount="4", currency="EUR")))
         assert found.startswith(lacking), found
         assert bool(found) == bool(lacking)
         world.run(node.kept.release(id))
+    for id, draws in ((node.bookings.pools.id(engagement, "uEi"), drawn), ("one more", drawn[1:])):
+        world.run(node.kept.reserve(Reservation("budget", id, draws, until, now, "capacity")))
+    found = world.run(budget.lacking(engagement, Price(amount="4", currency="EUR")))
+    assert found == "count: 1 used and held; 1 more is above the limit of 1"
+
+
+def test_what_a_provider_may_spend_is_not_about_what_it_is_paid(worlds: Worlds) -> None:
+    """HIRE-CAP-01: one that hires as well has a budget."""
+    world = worlds(provider=ASKS, provider_options={"budget": (Limit("EUR", "1"),)})
+    hire = world.begin()
+    world.settle(5)
+    assert asked(world.provider, hire.id) == 1
 
 
 def test_an_approval_changes_no_rule(worlds: Worlds) -> None:

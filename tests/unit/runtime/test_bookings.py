@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from runtimes import KeptLedger, World, facts, folded, last, lingers, messages
 from undersigned.contract import Price, Settlement
-from undersigned.encoding import EngagementId, JsonObject, shift
+from undersigned.encoding import EngagementId, JsonObject, seconds_between, shift
 from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProtocolError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
@@ -139,6 +139,37 @@ def test_rejected_work_costs_nothing_of_the_budget(open_world: Open) -> None:
     assert ends is not None
     assert [one.detail for one in ends.endings] == ["rejected"]
     assert spent(world) == {"EUR": "0"}
+
+
+def test_what_was_promised_in_one_period_counts_there_though_the_seal_comes_in_the_next(open_world: Open) -> None:
+    """HIRE-CAP-01: of each day there is as much as was not promised on it."""
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "5", "P1D")))
+    day = world.clock.now()[:10]
+    world.clock.ahead += int(seconds_between(world.clock.now(), f"{day}T23:59:50Z"))
+    hire = world.begin().id
+    while not spent(world):
+        assert world.next_parcel()
+    world.clock.ahead += 20
+    world.until("working", hire)
+    assert world.clock.now()[:10] != day
+    assert spent(world) == {f"EUR.P1D@{day}T00:00:00Z": "4"}
+
+
+def test_what_an_offer_took_in_a_shared_file_is_taken_once_though_it_was_not_stored_at_first(
+    open_world: Open, books: KeptLedger
+) -> None:
+    """HIRE-CAP-01, HIRE-NEG-21: the turn comes again, and finds what it took."""
+    options = {"budget": (Limit("EUR", "5"), Limit("count", "1")), "books": "kept:"}
+    world = open_world(held=True, handler=lingers, hirer_options=options)
+    hire = world.begin(opening="2 EUR").id
+    while spent_in(world, books) != {"EUR": "4", "count": "1"}:
+        world.hirer.kept.failures = ["refused"]
+        if not world.next_parcel():
+            world.settle(5)
+    assert not world.hirer.kept.failures
+    world.until("working", hire)
+    assert spent_in(world, books) == {"EUR": "4", "count": "1"}
+    assert len(world.run(books.open_reservations("budget"))) == 1
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -302,12 +333,14 @@ def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open,
     """HIRE-CAP-01: two amendments with one end, one after the other; at the end the whole price was spent."""
     leave = asyncio.Event()
     limits = (Limit("EUR", "20"), Limit("EUR", "20", "P1D"), Limit("count", "5"))
-    world, conversation = waiting(open_world, leave, price=price, **budget(*limits))
+    # What the provider may spend as a hirer is not about what it is paid.
+    provider = {"budget": (Limit("EUR", "1"),)}
+    world, conversation = waiting(open_world, leave, price=price, provider_options=provider, **budget(*limits))
     assert spent(world).get("EUR") == first
     for amount in ("6", "9"):
         costing(world, conversation, amount)
         assert conversation.offered().terms.price.amount == amount
-        assert spent(world)["EUR"] == amount
+        assert (spent(world)["EUR"], spent(world)["count"]) == (amount, "1")
         assert {one.kind for one in world.run(world.hirer.kept.open_reservations("budget"))} == {"action"}  # committed
     world.loop.call_soon(leave.set)
     world.settle(10)
@@ -315,6 +348,7 @@ def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open,
     assert spent(world) == {"EUR": "9", f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z": "9", "count": "1"}
     assert world.run(world.hirer.kept.open_reservations("budget")) == ()
     world.until("closed", conversation.id)
+    assert spent_in(world, world.provider.kept) == {}
     for node in (world.hirer, world.provider):
         assert conversation.id not in node.conversations
         assert not node.subcontracts.shares._weighed, "terms that were weighed are kept no longer than the contract"

@@ -622,8 +622,8 @@ def test_what_waits_holds_no_budget_and_is_a_no_without_it(worlds: Worlds, opens
 
 @pytest.mark.parametrize(("most", "opens"), [("5.9", True), ("5.9", False), ("6", True), ("6", False)])
 def test_people_are_not_asked_about_what_the_budget_does_not_carry(worlds: Worlds, most: str, opens: bool) -> None:
-    """HIRE-CAP-01: 4 EUR are committed, and the change is to 6."""
-    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", max=most),)})
+    """HIRE-CAP-01: 4 EUR are committed, and the change is to 6; it is no contract more."""
+    world = worlds(hirer=ASKS, hirer_options={"budget": (Limit("EUR", max=most), Limit("count", max="1"))})
     id, node = working(world), world.hirer
     if not opens:
         amends(world.provider)
@@ -636,7 +636,7 @@ def test_people_are_not_asked_about_what_the_budget_does_not_carry(worlds: World
         with pytest.raises(PolicyError, match=why):
             work(node)
         assert nothing_waits(node)
-    assert dict(world.run(node.kept.usage("budget"))) == {"EUR": "4"}
+    assert dict(world.run(node.kept.usage("budget"))) == {"EUR": "4", "count": "1"}
 
 
 def test_the_end_of_the_contract_ends_the_question(worlds: Worlds) -> None:

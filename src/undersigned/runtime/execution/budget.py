@@ -68,19 +68,16 @@ class Budget:
         """Promised while an offer stands; committed, whatever is left, once both signed."""
         id = self._pools.id(engagement, effect.digest)
         price = conversation.offered(engagement).terms.price
+        if effect.name != "contract":
+            self._require_budget(price)
+            draws = self._draws(price)
+            name = f"{id} {'/'.join(draw.key for draw in draws)}"
+            return Booked(reserve=(self._pools.reservation(MONEY, name, draws, effect),) if draws else ())
         taken = await self._pools.taken(MONEY, id)
         promised = [one for one in taken if not is_signed(one)]
         signed = [one for one in taken if is_signed(one)]
-        if effect.name != "contract":
-            if signed:
-                return Booked()  # the process ended after it was committed and before the seal was stored
-            if not promised:
-                self._require_budget(price)
-            # The window in which it was promised at first is the one that it counts in.
-            draws = promised[0].draws if promised else self._draws(price)
-            kept = promised[0].id if promised else f"{id} {'/'.join(draw.key for draw in draws)}"
-            return Booked(reserve=(self._pools.reservation(MONEY, kept, draws, effect),) if draws else ())
         if not signed:
+            # The window in which it was promised at first is the one that it counts in.
             draws = promised[0].draws if promised else self._draws(price)
             name = f"{id} {SIGNED}"
         else:
@@ -91,7 +88,7 @@ class Budget:
         return Booked(
             reserve=(self._pools.reservation(MONEY, name, draws, effect, kind="action"),) if draws else (),
             # What an accepted change costs more stays promised; after a start this is asked for again.
-            release=() if signed and _bound(engagement) else tuple(one.id for one in promised),
+            release=() if _bound(engagement) else tuple(one.id for one in promised),
         )
 
     async def lacking(self, engagement: Engagement, price: Price) -> str:
@@ -108,7 +105,7 @@ class Budget:
         taken = await self._pools.books.usage(MONEY, self._agent.clock.now())
         mine = await self._pools.taken(MONEY, self._pools.id(engagement, ""))
         signed = [one for one in mine if is_signed(one)]
-        wanted = _more(price, signed) if signed else price
+        wanted = _more(price, signed)
         try:
             self._require_budget(wanted)
         except ScopeError as error:
