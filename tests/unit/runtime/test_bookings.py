@@ -196,6 +196,32 @@ def test_a_price_without_a_budget_in_its_currency_is_not_offered(open_world: Ope
     assert not conversation.said("Offer", "hirer")
 
 
+@pytest.mark.parametrize(
+    "limits", [(Limit("USD", "1"),), (Limit("count", "1"),), (Limit("EUR", "1"), Limit("count", "1"))]
+)
+def test_what_costs_nothing_takes_no_money_of_any_budget(open_world: Open, limits: tuple[Limit, ...]) -> None:
+    """HIRE-CAP-01: it is a contract all the same, where those are counted."""
+    world = open_world(price="0 EUR", **budget(*limits))
+    hire = world.begun("closed")
+    world.settle(5)
+    over(world, hire)
+    assert {key: one for key, one in spent(world).items() if one != "0"} == (
+        {"count": "1"} if limits[-1].unit == "count" else {}
+    )
+
+
+def test_what_is_left_is_as_of_now(open_world: Open) -> None:
+    """What was promised until a moment is held up to it, and what is committed until it is settled."""
+    limits = (Limit("EUR", "5"),)
+    world = open_world(**budget(*limits))
+    now, kept = world.clock.now(), world.hirer.kept
+    earlier, draws = shift(now, -1), (Draw("EUR", "1"),)
+    for id, until, kind in (("a", now, "capacity"), ("b", earlier, "action"), ("c", earlier, "capacity")):
+        world.run(kept.reserve(Reservation("budget", id, draws, until, earlier, kind)))
+    (room,) = world.run(room_in(limits, kept, now))
+    assert (room.spent, room.held, room.left) == ("0", "2", "3")
+
+
 def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None:
     """HIRE-CAP-01: nor can a contract grow past it; amended it is still one."""
     world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6"), Limit("count", "1")))
@@ -367,7 +393,7 @@ def test_what_an_arbiter_finds_owed_is_spent(
     open_world: Open, books: KeptLedger, shared: bool, price: str, amount: str, currency: str, counted: dict[str, str]
 ) -> None:
     """HIRE-CAP-01: also above the price, in another currency, and where nothing was to be paid."""
-    limits = (Limit("EUR", "20"), Limit("USD", "20"), Limit("count", "5"))
+    limits = (Limit("EUR", "5"), Limit("USD", "2"), Limit("count", "1"))  # beyond them, too
     named = {"books": "kept:"} if shared else {}
     world, ours = waiting(open_world, asyncio.Event(), price=price, hirer_options={"budget": limits, **named})
     names_arbiter(world, ours)
@@ -413,7 +439,7 @@ def test_what_was_spent_in_a_shared_file_is_counted_once(
     assert world.run(books.open_reservations("budget")) == ()
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
 @pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize("prices", [("0",), ("6",), ("6", "0"), ("0", "6"), ("6", "9")])
 def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
@@ -435,9 +461,10 @@ def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
 
     async def killed(*given: Any) -> None:
         nonlocal left
-        await settle(*given)
-        left -= 1
-        if left == 0:
+        if left:
+            await settle(*given)
+            left -= 1
+        if not left:
             world.hirer.kept.dead = True
             await asyncio.get_running_loop().create_future()
 

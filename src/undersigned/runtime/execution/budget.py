@@ -223,7 +223,7 @@ class Budget:
         committed = price.currency == owed.currency and price.amount != "0"
         for one in taken if not committed else ():
             # Of a release in another currency nothing was committed, only promised.
-            if not is_signed(one) and any(_unit(draw) == owed.currency for draw in one.draws):
+            if not is_signed(one):
                 new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) == owed.currency]
                 settle.append(Spent(one.id, {draw.key: owed.amount for draw in new}))
                 counted |= {_limit(draw) for draw in new}
@@ -236,7 +236,7 @@ class Budget:
                 draws = (replace(d, max=None) for d in self._draws(owed, contracts=0))
                 draws = tuple(replace(draw, amount="0") if _limit(draw) in counted else draw for draw in draws)
                 found = Reservation(MONEY, ruled, draws, ALWAYS, self._agent.clock.now())
-                if any(draw.amount != "0" for draw in draws) or (draws and self._pools.shared is not None):
+                if draws:
                     reserve.append(found)
             if reserve or found in taken:
                 settle.append(Spent(ruled, {draw.key: draw.amount for draw in found.draws}))
