@@ -526,6 +526,28 @@ def wronged() -> Iterator[Case]:
     yield Case("refusal: a null of no known name", hire.pack(refusals=(_repeated(hire, b'0,"x":null'),)))
     yield Case("refusal: another signer", hire.pack(refusals=(refused_action(hire, by=hire.provider.actor),)))
     yield from no_json(hire)
+    for purpose in ("assertionMethod", "authentication"):
+        yield Case(f"a contract for {purpose}, then an amendment without its second proof", half_amended(purpose))
+
+
+def half_amended(purpose: str) -> bytes:
+    """A contract whose second proof is for this purpose, and an amendment whose acceptance proves another document."""
+
+    def proof(party: Any, **change: str) -> dict[str, Any]:
+        return {"contract_proof": party.actor.prove_acceptance(from_struct(party.offered()), party.now) | change}
+
+    def sealing(party: Any) -> dict[str, Any]:
+        live = party.engagement.tabled
+        return {"offer": live.digest, "document": live.document, "acceptance": live.acceptance, "ledger": hire.place()}
+
+    def stating(hire: Hire, move: str) -> dict[str, Any]:
+        return proof(hire.provider, proofPurpose=purpose) if move == "Acceptance" else {}
+
+    hire = Hire(stating=stating).sealed()
+    hire.book.provider >> amendment()
+    hire.book.hirer >> acceptance(**proof(hire.hirer, previousProof=f"urn:uuid:{'0' * 36}"))
+    hire.book.provider >> seal()._replace(write=sealing)
+    return hire.pack()
 
 
 def _repeated(hire: Hire, written: bytes) -> bytes:

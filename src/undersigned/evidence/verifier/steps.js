@@ -303,29 +303,29 @@ async function chains(the) {
 
 const ofType = (the, ...types) => the.transcript.filter((one) => types.includes(one.content.type));
 
-/** For each seal: the number of its message, the document with both proofs, the acceptance and the seal. */
-function sealedDocuments(the) {
+/** For each seal: the number of its message, the document with both proofs, the acceptance and the seal. Each is put together when it is asked for. */
+function* sealedDocuments(the) {
   const find = (type, digest) => {
     const found = ofType(the, type).find((one) => one.message.digest === digest);
     if (!found) throw invalid(`the transcript does not hold the ${type} ${digest}`);
     return found.content;
   };
-  return ofType(the, "Seal").map(({ number, content: seal }) => {
-    const acceptance = find("Acceptance", seal.acceptance);
-    return { number, document: countersigned(find("Offer", seal.offer).document, acceptance.contractProof), acceptance, seal };
-  });
+  for (const { number, content: seal } of ofType(the, "Seal")) {
+    const [offer, acceptance] = [find("Offer", seal.offer), find("Acceptance", seal.acceptance)];
+    yield { number, document: countersigned(offer.document, acceptance.contractProof), acceptance, seal };
+  }
 }
 
 async function contract(the) {
   const { manifest, members } = the;
-  const all = sealedDocuments(the);
+  const [first] = sealedDocuments(the);
   const packed = members.get("contract.json");
   const made = the.engagement.contract?.digest;
-  if (made !== manifest.contract || Boolean(all.length) !== (made !== undefined) || Boolean(packed) !== (made !== undefined)) {
+  if (made !== manifest.contract || Boolean(first) !== (made !== undefined) || Boolean(packed) !== (made !== undefined)) {
     throw invalid(`the transcript makes contract ${made}, the manifest says ${manifest.contract}`);
   }
   if (!packed) return "no contract was made";
-  const { document, acceptance, seal } = all[0];
+  const { document, acceptance, seal } = first;
   if (!same(packed, canonical({ document, acceptance, seal }))) throw invalid("contract.json is not what the transcript says", "contract.json");
   const sealed = await verifySealed(document, acceptance, seal, sealingKeys(the, acceptance, seal));
   if (document.type !== "Contract") throw new Refused("terms_mismatch", "expected a Contract", "/type");
@@ -335,7 +335,8 @@ async function contract(the) {
     throw invalid("the contract is another than the one sealed in the transcript");
   }
   const found = [`${made}: both proofs, acceptance and seal hold`];
-  for (const change of all.slice(1)) {
+  const [, ...changes] = sealedDocuments(the);
+  for (const change of changes) {
     const { digest } = await verifySealed(change.document, change.acceptance, change.seal, sealingKeys(the, change.acceptance, change.seal));
     if (change.document.type === "Contract") throw new Refused("terms_mismatch", "expected an Amendment or a Release", "/type");
     if (change.document.type === "Amendment") the.amended.push([change.number, change.document]);
