@@ -502,6 +502,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-STA-01": (
         "presentations/status-clear",
         "presentations/status-without-multibase",
+        "presentations/status-list-of-*",
+        "presentations/status-list-nearly-of-gzip",
     ),
     "HIRE-STA-10": ("presentations/status-jwt*",),
     "HIRE-VC-01": ("presentations/membership*",),

@@ -31,7 +31,14 @@ from undersigned.credentials import (
     presentation_config,
     status_entry,
 )
-from undersigned.encoding import canonicalize, digest_bytes, parse_instant, shift
+from undersigned.encoding import (
+    canonicalize,
+    digest_bytes,
+    multibase_decode,
+    multibase_encode,
+    parse_instant,
+    shift,
+)
 from undersigned.proof import attach, prepare
 
 __all__ = ["presentation_vectors"]
@@ -42,6 +49,11 @@ PLACE: Final = 42
 CLEAR: Final = "uH4sIAAAAAAACA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA"
 SET: Final = "uH4sIAAAAAAACA-3BMQEAAAjAoEWxf0pt4QPUmQAAAAAAAAAAAAAAAAAAAIBHCzOa7TAAQAAA"
 """131,072 bits, all clear, and with number 42 set; as texts, since compressors differ in what they write."""
+SHORT: Final = "uH4sIAAAAAAACA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAICzAQmvhYr_PwAA"
+"""Eight bits fewer, all clear."""
+GZIP: Final = "uH4sIAAAAAAACA-3BMQEAAAgDIM-1MLCljbEH2MsAAAAAAAAAAAAAAAAAAAAAXQ9q33NYAEAAAA"
+LIKE_GZIP: Final = "uH4sIAAAAAAACA-3BMQEAAAwCoDUx8EobwwfIHwAAAAAAAAAAAAAAAAAAADBWa6LNPABAAAA"
+"""131,072 bits that begin as gzip does, `1f 8b 08`, or nearly so, `1f 8b 00`."""
 
 
 def presentation_vectors() -> Iterator[Vector]:
@@ -486,6 +498,16 @@ def _statuses() -> Iterator[Vector]:
     yield _vector("status-beyond", "a place that the list does not have", far, "status_invalid", lists=at())
     plain = at(encoded=CLEAR[1:])
     yield _vector("status-without-multibase", "a list in another spelling", shown, "status_invalid", lists=plain)
+    member = multibase_decode(CLEAR, "u")
+    for name, says, encoded in (
+        ("two-members", "gzip of two members", multibase_encode("u", member + member)),
+        ("a-byte-behind", "a byte after the gzip", multibase_encode("u", member + b"\0")),
+        ("half-a-member", "gzip that ends too early", multibase_encode("u", member[:-1])),
+        ("few-bits", "fewer bits than there have to be", SHORT),
+        ("gzip-inside", "bits that begin as gzip does", GZIP),
+    ):
+        yield _vector(f"status-list-of-{name}", says, shown, "status_invalid", lists=at(encoded))
+    yield _vector("status-list-nearly-of-gzip", "bits that begin nearly as gzip does", shown, lists=at(LIKE_GZIP))
     kind = answer(signed(changed(document, credentialStatus__type="OtherEntry")))
     yield _vector("status-of-another-kind", "an entry that is not known", kind, "status_unavailable", lists=at())
     for name, says, member, code in (

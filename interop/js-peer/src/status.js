@@ -11,6 +11,7 @@ const LEAST = 131072 / 8;
 const MOST = 4 * 1024 * 1024;
 const ENTRIES = 8;
 const TRAILER = 8;
+const GZIP = [0x1f, 0x8b, 0x08];
 
 /** @typedef {(url: URL, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
 /** @typedef {{local: boolean, resolve: import('./did.js').Resolver['resolve']}} Issuers */
@@ -107,7 +108,7 @@ function inflate(text) {
     // What follows the first member is read as well: only the deflate stream itself says where that ends.
     const { engine } = /** @type {any} */ (inflateRawSync(packed.subarray(headerOf(packed)), { maxOutputLength: MOST, info: true }));
     if (headerOf(packed) + engine.bytesWritten + TRAILER !== packed.length) throw new Error('more than one member');
-    if (bits.length < LEAST || (bits[0] === 0x1f && bits[1] === 0x8b)) throw new Error('length');
+    if (bits.length < LEAST || GZIP.every((byte, at) => bits[at] === byte)) throw new Error('length');
     return bits;
   } catch (error) { throw new HireError('status_invalid', String(error)); }
 }
