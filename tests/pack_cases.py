@@ -414,6 +414,7 @@ def wronged() -> Iterator[Case]:
         ("unsigned", lambda hire: {**hire.claims(), "signatures": []}),
         ("another payload type", lambda hire: {**hire.claims(), "payloadType": "text/plain"}),
         ("a stray member", lambda hire: {**hire.claims(), "more": 1}),
+        ("no object", lambda hire: _signed_as_it_is(hire.provider.actor, b"[]")),
     )
     for name, wrong in claims:
         for verdict in ("accepted", "rejected"):
@@ -554,7 +555,12 @@ def _repeated(hire: Hire, written: bytes) -> bytes:
     """A refusal that says in these bytes how often it was repeated."""
     actor, said = hire.hirer.actor, json.loads(refused_action(hire, repeated=7))
     payload = b64decode(said["payload"]).replace(b'"repeated":7', b'"repeated":' + written)
-    return canonicalize(envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))]))
+    return canonicalize(_signed_as_it_is(actor, payload))
+
+
+def _signed_as_it_is(actor: Actor, payload: bytes) -> JsonObject:
+    """These bytes in the place of a statement."""
+    return envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))])
 
 
 def no_json(hire: Hire) -> Iterator[Case]:

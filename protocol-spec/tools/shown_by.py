@@ -656,6 +656,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-ATT-01": (
         "deliveries/good",
         "deliveries/written-anew",
+        "deliveries/no-object",
         "deliveries/payload-type",
         "deliveries/name-twice",
     ),

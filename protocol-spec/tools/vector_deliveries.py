@@ -52,8 +52,8 @@ def delivery_vectors() -> Iterator[Vector]:
             **case,
         }
         worked = [of_envelope(one, PROVIDER.method) for one in statements] if of is None else []
-        types = [json.loads(base64.b64decode(one["payload"]))["predicateType"] for one in statements]
-        expected: Made = {"code": of} if of is not None else {"types": types, "statements": worked}
+        read = (json.loads(base64.b64decode(one["payload"])) for one in statements)
+        expected = {"code": of} if of else {"types": [one["predicateType"] for one in read], "statements": worked}
         return Vector(f"deliveries/{name}", says, canonicalize(given), whole, expected)
 
     def other(**members: Any) -> Made:
@@ -90,6 +90,7 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector("payload-type", "signed as something else", "proof_invalid", typed)
     twice = stated(payload.replace(b'"predicate":', b'"predicate":{},"predicate":', 1))
     yield vector("name-twice", "a name twice in the signed bytes", "bad_json", twice)
+    yield vector("no-object", "a list in the signed bytes", "bad_json", stated(b"[%s]" % payload))
     yield vector("unknown-member", "a member that the predicate has not", "unknown_term", other(predicate__also="x"))
     yield vector(
         "unknown-kind",

@@ -368,7 +368,7 @@ def _check_used(predicate: WorkPredicate, used: Sequence[tuple[str, str, Amount]
 def _read(verified: VerifiedPayload) -> Statement:
     document = decode_json(verified.payload, FOREIGN_LIMITS)
     if not isinstance(document, dict):
-        raise FormatError("schema_violation", "expected a statement; came another JSON value")
+        raise FormatError("bad_json", "expected a statement; came another JSON value")
     check_count(document)
     return to_struct(document, Statement, text=verified.payload)
 

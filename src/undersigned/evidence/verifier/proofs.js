@@ -521,7 +521,7 @@ async function verifyStatement(envelope, { attester, own, contract, artifacts, p
   const { payload, signers } = await verifyEnvelope(envelope, own);
   if (signers.every((method) => otherThan.has(own.get(method).name))) throw new Refused("attester_not_trusted", `${attester} signs by a key of the one whose work it judges`);
   const statement = decodeJson(payload, FOREIGN_LIMITS);
-  if (!isObject(statement)) throw new Refused("schema_violation", "expected a statement");
+  if (!isObject(statement)) throw new Refused("bad_json", "expected a statement");
   if (Array.isArray(statement.subject) && statement.subject.length > 64) throw new Refused("too_large", "expected at most 64 subjects", "/subject");
   refuseNull(statement);
   checkSchema(DATA.schemas.Statement, statement);
