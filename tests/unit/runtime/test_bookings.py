@@ -125,6 +125,17 @@ def test_an_ending_before_any_offer_is_stored_with_a_budget(
     assert "a turn failed" not in capsys.readouterr().out
 
 
+def test_what_an_offer_took_that_never_left_is_free_at_the_end(open_world: Open) -> None:
+    """HIRE-CAP-01: no offer gives it back that was stored."""
+    world = open_world(held=True, **budget(Limit("EUR", "5")))
+    hire, kept, now = world.begin(), world.hirer.kept, world.clock.now()
+    id = world.hirer.bookings.pools.id(hire.engagement, "uEi")
+    world.run(kept.reserve(Reservation("budget", id, (Draw("EUR", "2"),), shift(now, 10_000), now, "capacity")))
+    world.deliver_all()
+    assert folded(world.hirer, hire.id).state == "withdrawn"
+    assert world.run(kept.open_reservations("budget")) == ()
+
+
 def test_rejected_work_costs_nothing_of_the_budget(open_world: Open) -> None:
     """HIRE-CAP-01: of what was committed, what is not owed is free again."""
 
@@ -251,6 +262,62 @@ def test_who_amends_beyond_a_budget_per_period_is_told_when_that_begins_anew(ope
         world.run(amends(conversation, lambda terms: replace(terms, price=price)), 5)
 
 
+def test_a_change_to_a_currency_without_a_budget_is_not_offered(open_world: Open) -> None:
+    """HIRE-CAP-01: as an offer in it."""
+    world = open_world(held=True, handler=lingers, **budget(Limit("EUR", "6")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+    price = Price(amount="1", currency="USD")
+    with pytest.raises(PolicyError, match="there is no budget in USD"):
+        world.run(world.hirer.changes.amend(conversation, lambda terms: replace(terms, price=price)), 5)
+    assert spent(world) == {"EUR": "4"}
+
+
+def test_what_one_change_promises_is_not_given_back_by_another(open_world: Open) -> None:
+    """HIRE-CAP-01: each promises what it costs more, as long as it is judged and said."""
+    world, ours = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "20")))
+    booked = world.hirer.bookings.budget
+
+    async def promised(amount: str, *, answers: bool = False) -> None:
+        await booked.promise_more(ours, ours.engagement, Price(amount=amount, currency="EUR"), answers=answers)
+
+    async def both() -> None:
+        async with booked.changing(ours):
+            await promised("7")
+            async with booked.changing(ours):
+                pass
+            assert await world.hirer.kept.usage("budget") == {"EUR": "7"}
+            await promised("9", answers=True)
+            assert await world.hirer.kept.usage("budget") == {"EUR": "12"}
+
+    world.run(both(), 5)
+    assert not booked._changing
+
+
+def test_what_could_not_be_given_back_is_with_the_next_change(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-CAP-01: before that promises anything."""
+    world, ours = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "8")))
+    world.provider.changes.consents = declines
+    booked, kept = world.hirer.bookings.budget, world.hirer.kept
+
+    async def refused(*_: object) -> None:
+        raise LedgerUnavailable("ledger_unavailable", "somebody else writes")
+
+    async def unread() -> None:
+        async with booked.changing(ours):
+            busy.setattr(kept, "open_reservations", refused)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(kept, "release", refused)
+        costing(world, ours, "7")
+        world.run(unread(), 5)
+    assert spent(world) == {"EUR": "7"}
+    costing(world, ours, "8")
+    assert spent(world) == {"EUR": "4"}
+
+
 def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
     """HIRE-APR-08: nor is it spent by letting each other go, whoever of the two offers it; what is, is counted."""
     world = open_world(handler=lingers, **budget(Limit("EUR", "6"), Limit("USD", "3")))
@@ -268,6 +335,7 @@ def test_a_release_beyond_the_budget_is_not_agreed_to(open_world: Open) -> None:
     world.settle(30)
     assert folded(world.hirer, conversation.id).state == "closed"
     assert spent(world) == {"EUR": "0", "USD": "3"}
+    assert not world.hirer.bookings.budget._answering
 
 
 def test_what_a_sealed_release_promised_is_held_over_a_restart(open_world: Open) -> None:
@@ -300,9 +368,9 @@ def test_what_another_release_promised_is_not_spent_beside_the_one_that_is_seale
         raise LedgerUnavailable("ledger_unavailable", "somebody else writes")
 
     monkeypatch.setattr(world.hirer.kept, "release", refused)
-    for amount, answers in (("2", declines), ("3", agrees)):
+    for amount, currency, answers in (("6", "EUR", declines), ("2", "USD", declines), ("3", "USD", agrees)):
         world.provider.changes.consents = answers
-        price = Price(amount=amount, currency="USD")
+        price = Price(amount=amount, currency=currency)
         world.run(world.hirer.changes.release(conversation, price, "That will do."), 5)
         world.settle(30)
     assert folded(world.hirer, conversation.id).state == "closed"
@@ -406,9 +474,11 @@ def test_what_an_arbiter_finds_owed_is_spent(
     assert world.run(held.open_reservations("budget")) == ()
 
 
-@pytest.mark.parametrize(("amount", "currency"), [("6", "EUR"), ("3", "USD")])
+@pytest.mark.parametrize(
+    ("amount", "currency", "at"), [("6", "EUR", 1), ("3", "USD", 0), ("3", "USD", 1), ("3", "USD", 2)]
+)
 def test_what_was_spent_in_a_shared_file_is_counted_once(
-    open_world: Open, books: KeptLedger, monkeypatch: pytest.MonkeyPatch, amount: str, currency: str
+    open_world: Open, books: KeptLedger, monkeypatch: pytest.MonkeyPatch, amount: str, currency: str, at: int
 ) -> None:
     """HIRE-CAP-01: by a process that is killed before it has stored the end, and by the next one."""
     limits = (Limit("EUR", "20"), Limit("USD", "20"))
@@ -416,13 +486,14 @@ def test_what_was_spent_in_a_shared_file_is_counted_once(
     world, ours = waiting(open_world, asyncio.Event(), hirer_options=options)
     names_arbiter(world, ours)
     given = found_owed(world, ours, amount, currency)
-    settle, left = books.settle, 2
+    settle, left = books.settle, at
 
     async def killed(*given: Any) -> None:
         nonlocal left
-        await settle(*given)
-        left -= 1
-        if left == (1 if currency == "EUR" else 0):
+        if left:
+            await settle(*given)
+            left -= 1
+        if not left:
             world.hirer.kept.dies = "before"
 
     monkeypatch.setattr(books, "settle", killed)
