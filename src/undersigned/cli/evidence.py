@@ -75,7 +75,9 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 @click.command()
 @click.argument("pack", type=FilePath(path_type=Path))
 @click.argument("outcome", type=click.Choice(list(get_args(Ruled))))
-@click.option("--owed", required=True, metavar="PRICE", help="What the hirer owes, all told; may be 0.")
+@click.option(
+    "--owed", required=True, metavar="PRICE", help="What the hirer owes, all told, such as '4.50 EUR' or '0 EUR'."
+)
 @click.option("--reason", "reasons", required=True, metavar="TEXT", help="Why; both sides read it.")
 @out_option("File for the signed ruling, which either side carries with 'contract dispute --ruling'.", required=True)
 @FORCE_OPTION
