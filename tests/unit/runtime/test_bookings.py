@@ -226,9 +226,10 @@ def test_what_is_left_is_as_of_now(open_world: Open) -> None:
     limits = (Limit("EUR", "5"),)
     world = open_world(**budget(*limits))
     now, kept = world.clock.now(), world.hirer.kept
-    earlier, draws = shift(now, -1), (Draw("EUR", "1"),)
-    for id, until, kind in (("a", now, "capacity"), ("b", earlier, "action"), ("c", earlier, "capacity")):
-        world.run(kept.reserve(Reservation("budget", id, draws, until, earlier, kind)))
+    earlier = shift(now, -1)
+    for amount, until, kind in (("0.5", now, "capacity"), ("1.5", earlier, "action"), ("3", earlier, "capacity")):
+        draws = (Draw("EUR", amount),)
+        world.run(kept.reserve(Reservation("budget", amount, draws, until, earlier, kind)))
     (room,) = world.run(room_in(limits, kept, now))
     assert (room.spent, room.held, room.left) == ("0", "2", "3")
 
@@ -448,6 +449,26 @@ def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open,
         assert not node.subcontracts.shares._weighed, "terms that were weighed are kept no longer than the contract"
 
 
+def test_what_is_amended_in_the_next_period_counts_in_the_one_of_the_seal(open_world: Open) -> None:
+    """HIRE-CAP-01: each limit counts it once."""
+
+    def late(**options: Any) -> World:
+        world = open_world(**options)
+        midnight = f"{world.clock.now()[:10]}T23:59:00Z"
+        world.clock.ahead += int(seconds_between(world.clock.now(), midnight))
+        return world
+
+    leave = asyncio.Event()
+    world, ours = waiting(late, leave, **budget(Limit("EUR", "20", "P1D")))
+    day = world.clock.now()[:10]
+    world.clock.ahead += 120
+    costing(world, ours, "9")
+    world.loop.call_soon(leave.set)
+    world.settle(10)
+    over(world, ours.id)
+    assert {key: one for key, one in spent(world).items() if one != "0"} == {f"EUR.P1D@{day}T00:00:00Z": "9"}
+
+
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(
     ("price", "amount", "currency", "counted"),
@@ -559,11 +580,13 @@ def test_what_was_amended_and_spent_in_a_shared_file_is_counted_once(
 
 
 def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
-    """HIRE-CAP-01: and the same price may be offered again when it costs another amount more."""
+    """HIRE-CAP-01: and the same price may be offered again, also when it costs another amount more."""
     world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "7")))
     world.provider.changes.consents = declines
-    costing(world, conversation, "7")
-    assert conversation.offered().terms.price.amount == "4"
+    for _ in range(2):
+        costing(world, conversation, "7")
+        assert conversation.offered().terms.price.amount == "4"
+        assert spent(world) == {"EUR": "4"}
     world.provider.changes.consents = agrees
     costing(world, conversation, "6")
     assert spent(world) == {"EUR": "6"}
