@@ -522,6 +522,24 @@ def _disputes() -> Iterator[Vector]:
             "unknown_term",
             {**good["ruling"], "costs": "7"},
         ),
+        (
+            "ruling-with-a-keyword-more",
+            "a ruling with a keyword that none has",
+            "schema_violation",
+            {**good["ruling"], "@id": good["ruling"]["id"]},
+        ),
+        (
+            "ruling-on-no-contract",
+            "a ruling that does not say on which contract",
+            "schema_violation",
+            changed(good["ruling"], contract=...),
+        ),
+        (
+            "ruling-in-another-context",
+            "a ruling in another context",
+            "context_not_allowed",
+            {**good["ruling"], "@context": ["https://w3id.org/hire/v1"]},
+        ),
     ):
         other = resigned(changed(good, ruling=ruling))
         yield journal(name, says, since_start("dispute"), other, code=code, state="disputed")

@@ -93,6 +93,10 @@ def _of(suite: str) -> Iterator[Vector]:
     if suite == SUITE:
         for name, says, members in _unanswerable(document):
             yield refused(name, says, "schema_violation", document=changed(document, **members))
+    graph = {**document, "@graph": []}
+    yield refused("keyword-more", "a keyword that a contract has not", "schema_violation", document=graph)
+    inside = changed(document, **{"terms__@context": document["@context"]})
+    yield refused("context-inside", "a context inside the terms", "context_not_allowed", document=inside)
     nothing = changed(document, terms__deliverables__0__maxBytes=0)
     yield refused("sized-of-nothing", "a deliverable of no bytes at most", "schema_violation", document=nothing)
     for role, party in (("hirer", HIRER), ("provider", PROVIDER)):

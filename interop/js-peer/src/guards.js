@@ -7,6 +7,7 @@
 import { check, HireError } from './errors.js';
 import { digest, digestOfBytes, duration, jcs, seconds } from './encoding.js';
 import { other } from './contract.js';
+import { checkShape } from './schema.js';
 
 /** @typedef {import('./machine.js').Engagement} Engagement */
 /** @typedef {import('./machine.js').State} State */
@@ -305,7 +306,6 @@ const clausesOf = (terms) => ['grants', 'prohibitions', 'obligations']
   .flatMap((kind) => (terms.scope[kind] ?? []).map((/** @type {any} */ rule) => rule.id.split('#').at(-1)))
   .concat(Object.keys(terms));
 
-const RULING = new Set(['@context', 'id', 'type', 'contract', 'dispute', 'outcome', 'amount', 'currency', 'reasons', 'proof']);
 /**
  * What can be said of a ruling without its arbiter's document; `after` the dispute ended, whether one may still come (HIRE-LIF-33).
  * @param {State} state @param {any} message @param {Engagement} engagement @param {boolean} after
@@ -315,8 +315,7 @@ export function checkRuling(state, message, engagement, after) {
   const decided = state.endings.filter((/** @type {any} */ end) => end.basis === 'ruling' || end.basis === 'release');
   const open = state.disputes.length > 0 && !state.closings[message.role] && !decided.some((/** @type {Ref} */ one) => engagement.knows(message, one));
   check(!after || open, 'wrong_state', 'no dispute waits for a ruling');
-  const strange = Object.keys(ruling).find((name) => !RULING.has(name));
-  check(strange === undefined, 'unknown_term', strange, `/ruling/${strange}`);
+  checkShape('ArbiterRuling', ruling);
   check(ruling.contract === state.contract, 'conflicting_contract', 'contract of the ruling');
   const known = state.disputes.map((/** @type {Ref} */ one) => one.digest);
   check(known.includes(message.dispute) && ruling.dispute === message.dispute, 'terms_mismatch', 'another dispute');

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from msgspec import ValidationError
 from msgspec.json import decode
@@ -57,7 +57,10 @@ __all__ = [
     "contract_digest",
     "read_contract",
     "read_document",
+    "read_linked",
 ]
+
+T = TypeVar("T")
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
 """Largest document, in canonical form without its proofs; those are bounded by the limits of the reader."""
@@ -102,12 +105,31 @@ def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> D
     """
     if len(unproved(document) if jcs is None else jcs) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
-    if document.get("@context") != HIRE_CONTEXT:
-        raise FormatError("context_not_allowed", f"expected exactly {HIRE_CONTEXT!r}; came another", path="/@context")
     # A union of structs is no class for the type checker; their tags tell them apart.
-    read = cast("Document", to_struct(document, cast("type[Any]", Document)))
+    read = cast("Document", read_linked(document, cast("type[Any]", Document)))
     check_parts(read)
     return read
+
+
+def read_linked(document: Mapping[str, Any], of: type[T]) -> T:
+    """The JSON-LD document, which came alone or as JSON in a message, as an `of`: a context of its own inside it would
+    give its names another meaning, and another keyword another form.
+
+    Raises:
+        FormatError: `context_not_allowed`; `schema_violation`, `unknown_term`: as `to_struct`.
+
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.7
+    """
+    if document.get("@context") != HIRE_CONTEXT:
+        raise FormatError("context_not_allowed", f"expected exactly {HIRE_CONTEXT!r}; came another", path="/@context")
+    try:
+        return to_struct(document, of)
+    except FormatError as exc:
+        name = exc.path.rpartition("/")[2]
+        if exc.code != "unknown_term" or not name.startswith("@"):
+            raise
+        code = "context_not_allowed" if name == "@context" else "schema_violation"
+        raise FormatError(code, "expected a member of the schema; came a JSON-LD keyword", path=exc.path) from exc
 
 
 def read_contract(document: Mapping[str, Any]) -> ContractDocument:

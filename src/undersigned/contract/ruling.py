@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from msgspec import Struct, field
 
+from undersigned.contract.check import read_linked
 from undersigned.contract.terms import Currency, Text
-from undersigned.encoding import Amount, Did, DidUrl, Digest, Instant, JsonObject, MessageId, compare_amounts, to_struct
+from undersigned.encoding import Amount, Did, DidUrl, Digest, Instant, JsonObject, MessageId, compare_amounts
 from undersigned.errors import FormatError, ProofError
 from undersigned.proof import KeyLookup, proof_config, verify_proof
 
@@ -53,9 +54,9 @@ def read_ruling(document: Mapping[str, Any]) -> ArbiterRuling:
     """The ruling in this JSON object; its proof is not looked at.
 
     Raises:
-        FormatError: `schema_violation`, `unknown_term`; also for an amount below 0.
+        FormatError: As `read_linked`; `schema_violation`: also for an amount below 0.
     """
-    read = to_struct(document, ArbiterRuling)
+    read = read_linked(document, ArbiterRuling)
     if compare_amounts(read.amount, "0") < 0:
         raise FormatError("schema_violation", f"expected 0 or more; came {read.amount}", path="/amount")
     return read
