@@ -414,6 +414,8 @@ def wronged() -> Iterator[Case]:
         ("unsigned", lambda hire: {**hire.claims(), "signatures": []}),
         ("another payload type", lambda hire: {**hire.claims(), "payloadType": "text/plain"}),
         ("a stray member", lambda hire: {**hire.claims(), "more": 1}),
+        ("a stray context", lambda hire: {**hire.claims(), "@context": "https://w3id.org/hire/v1"}),
+        ("a context inside", lambda hire: _within_claims(hire, **{"@context": "https://w3id.org/hire/v1"})),
         ("no object", lambda hire: _signed_as_it_is(hire.provider.actor, b"[]")),
     )
     for name, wrong in claims:
@@ -556,6 +558,12 @@ def _repeated(hire: Hire, written: bytes) -> bytes:
     actor, said = hire.hirer.actor, json.loads(refused_action(hire, repeated=7))
     payload = b64decode(said["payload"]).replace(b'"repeated":7', b'"repeated":' + written)
     return canonicalize(_signed_as_it_is(actor, payload))
+
+
+def _within_claims(hire: Hire, **more: str) -> JsonObject:
+    """What the provider states, with members more."""
+    said = json.loads(b64decode(str(hire.claims()["payload"])))
+    return _signed_as_it_is(hire.provider.actor, canonicalize({**said, **more}))
 
 
 def _signed_as_it_is(actor: Actor, payload: bytes) -> JsonObject:

@@ -715,6 +715,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/of-no-time",
         "deliveries/ends-first",
         "deliveries/without-actions",
+        "deliveries/subject-of-no-text",
         "deliveries/omitted-below-none",
         "deliveries/action-without-answer",
         "deliveries/amount-in-another-form",

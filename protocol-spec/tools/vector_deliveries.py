@@ -159,6 +159,7 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector("good-with-lines", "an action and a subcontract in it", None, other(**lines_of(asked, hired)))
     for name, says, members in (
         ("statement-and-more", "a statement", {"more": "1"}),
+        ("context-and-more", "a statement, which is no JSON-LD,", {"@context": "https://w3id.org/hire/v1"}),
         ("subject-and-more", "a subject", {"subject__0__more": "1"}),
         ("input-and-more", "an input", {"predicate__inputs": [given | {"more": "1"}]}),
         ("usage-and-more", "a line of usage", {"predicate__usage": [line | {"more": "1"}]}),
@@ -172,6 +173,7 @@ def delivery_vectors() -> Iterator[Vector]:
         ("without-actions", "work without the list of its actions", {"predicate__actions": ...}),
         ("omitted-below-none", "fewer actions left out than none", {"predicate__actionsOmitted": -1}),
         ("action-without-answer", "an action without the answer to it", lines_of({**asked, "allowed": "yes"}, hired)),
+        ("subject-of-no-text", "a subject with a number for a digest", {"subject__0__digest__@context": 1}),
         ("amount-in-another-form", "an amount in another spelling", {"predicate__usage": [line | {"amount": "1.0"}]}),
     ):
         yield vector(name, says, "schema_violation", other(**members))

@@ -58,7 +58,7 @@ function fault(error, plain) {
   }
   const place = keyword === 'required' ? `${path}/${params.missingProperty}` : keyword === 'dependentRequired' ? `${path}/${params.missingProperty}` : path;
   if (keyword === 'required' && place === '/document/type') return { code: 'schema_violation', path: place, rank: -1 };
-  if (place.endsWith('/@context')) return { code: 'context_not_allowed', path: place, rank: 0 };
+  if (place.endsWith('/@context') && !plain) return { code: 'context_not_allowed', path: place, rank: 0 };
   if (['if', 'anyOf', 'allOf'].includes(keyword)) return { code: 'schema_violation', path: place, rank: 9 };
   return { code: 'schema_violation', path: place, rank: ['required', 'false schema'].includes(keyword) ? 3 : 2 };
 }

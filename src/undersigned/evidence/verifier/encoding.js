@@ -363,7 +363,19 @@ function matches(pattern, text) {
   return patterns.get(pattern).test(text);
 }
 
-const violated = (path, text) => new Refused(path.endsWith("/@context") ? "context_not_allowed" : "schema_violation", text, path);
+const violated = (path, text) => new Refused("schema_violation", text, path);
+const pointed = (name) => name.replaceAll("~", "~0").replaceAll("/", "~1");
+
+/** As `checkSchema`, of JSON-LD: a context inside it would give its names another meaning, and another keyword another form. */
+function checkLinked(schema, value) {
+  try {
+    checkSchema(schema, value);
+  } catch (error) {
+    const name = error instanceof Refused ? error.path.split("/").at(-1) : "";
+    if (!name.startsWith("@")) throw error;
+    throw new Refused(name === "@context" ? "context_not_allowed" : "schema_violation", error.message, error.path);
+  }
+}
 
 /** Refuses a value that its JSON Schema does not allow: the part of draft 2020-12 that our own schemas are made of. */
 function checkSchema(schema, value, path = "") {
@@ -425,9 +437,10 @@ function checkItems(schema, value, path) {
 function checkMembers(schema, value, path) {
   const known = schema.properties ?? {};
   for (const [name, member] of Object.entries(value)) {
-    if (has(known, name)) checkSchema(known[name], member, `${path}/${name}`);
-    else if (schema.additionalProperties === false) throw unknownMember(name, `${path}/${name}`);
-    else checkSchema(schema.additionalProperties ?? true, member, `${path}/${name}`);
+    const at = `${path}/${pointed(name)}`;
+    if (has(known, name)) checkSchema(known[name], member, at);
+    else if (schema.additionalProperties === false) throw new Refused("unknown_term", "expected a member of the schema; came another", at);
+    else checkSchema(schema.additionalProperties ?? true, member, at);
   }
   for (const name of schema.required ?? []) if (!has(value, name)) throw violated(`${path}/${name}`, "expected this member; came none");
   for (const [name, others] of Object.entries(schema.dependentRequired ?? {})) {
@@ -435,9 +448,4 @@ function checkMembers(schema, value, path) {
   }
   const count = Object.keys(value).length;
   if (count < (schema.minProperties ?? 0) || count > (schema.maxProperties ?? count)) throw violated(path, "expected another number of members");
-}
-
-function unknownMember(name, path) {
-  if (name.startsWith("@")) return violated(path, "expected no JSON-LD keyword here");
-  return new Refused("unknown_term", "expected a member of the schema; came another", path);
 }

@@ -191,7 +191,7 @@ function readMessage(raw) {
 /** Checks the closed schema of a message; about proofs it has codes of its own. */
 function checkMessage(content) {
   try {
-    checkSchema(DATA.schemas[content.type], content);
+    checkLinked(DATA.schemas[content.type], content);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { path, message } = error;
@@ -286,7 +286,7 @@ function checkDocument(document) {
   if (canonical(without(document, "proof")).length > 65536) throw new Refused("too_large", "expected a document of at most 65536 bytes");
   const of = typeof document.type === "string" && has(PARTS, document.type) ? PARTS[document.type] : undefined;
   if (!of) throw new Refused("schema_violation", "expected another type of document", "/type");
-  checkSchema({ $ref: of }, document);
+  checkLinked({ $ref: of }, document);
   checkParts(document);
 }
 
@@ -423,7 +423,7 @@ function acceptedBy(document, proof) {
 }
 
 function checkRuling(ruling) {
-  checkSchema(DATA.schemas.ArbiterRuling, ruling);
+  checkLinked(DATA.schemas.ArbiterRuling, ruling);
   if (units(ruling.amount) < 0n) throw new Refused("schema_violation", "expected 0 or more", "/amount");
 }
 
