@@ -186,6 +186,20 @@ def test_what_is_in_the_way_is_refused(tmp_path: Path) -> None:
         assert files(tmp_path) == before
 
 
+def test_of_two_that_make_it_at_once_the_first_has_it(tmp_path: Path) -> None:
+    """The other was told of a store that failed, in a hidden folder of ours."""
+    acme, folder = asyncio.run(opened_once(tmp_path)), tmp_path / "copy"
+
+    def other(*_: int) -> None:
+        if not folder.exists():
+            back_up(acme, folder, lambda *_: None)
+
+    with pytest.raises(ConfigurationError, match="copy is there already: name a folder that is not"):
+        back_up(acme, folder, other)
+    assert "ledger.db" in files(folder)
+    assert not list(tmp_path.glob(".copy.*"))
+
+
 async def test_a_ledger_that_is_gone_is_not_taken_for_one_that_never_was(tmp_path: Path) -> None:
     acme, globex = await two_homes(tmp_path)
     async with Peer.open(acme) as hirer, Peer.open(globex):

@@ -54,8 +54,7 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
         LedgerError: A database cannot be read, the ledger's is gone, or there is no room.
     """
     root, target = home.path.resolve(), folder.absolute()
-    if os.path.lexists(target):
-        raise ConfigurationError("bad_configuration", f"{folder} is there already: name a folder that is not")
+    _require_free(folder)
     if target.parent.resolve().is_relative_to(root):
         raise ConfigurationError("bad_configuration", f"{folder} lies in the state folder: name one outside of it")
     if not target.parent.is_dir():
@@ -74,7 +73,11 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
                 found = _copied(home, root, whole, tell)
                 for made, _, _ in os.walk(whole, topdown=False):
                     sync_folder(Path(made))
-                whole.rename(target)
+                try:
+                    whole.rename(target)
+                except OSError:
+                    _require_free(folder)  # of two that make it at once the first has it
+                    raise
                 sync_folder(target.parent)
         finally:
             _remove(draft)
@@ -82,6 +85,11 @@ def back_up(home: Home, folder: Path, tell: Callable[[int, int], None]) -> Backe
         code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
         raise LedgerUnavailable(code, f"{exc.filename or folder}: {why(exc)}") from exc
     return found
+
+
+def _require_free(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise ConfigurationError("bad_configuration", f"{folder} is there already: name a folder that is not")
 
 
 def _sweep(folder: Path) -> None:
