@@ -9,12 +9,13 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
+import pack_cases
 from pack_cases import wide
 from packs import MADE, NAME, Hire, judged_anew, refused_action
 from undersigned.attestation import ActionTaken, SubcontractLine
 from undersigned.attestation.predicates.work import MAX_ACTIONS
 from undersigned.encoding import digest_bytes, shift
-from undersigned.errors import VerificationError
+from undersigned.errors import CODES, VerificationError
 from undersigned.evidence import read_archive, tamper
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.evidence.tracing import verified_pack
@@ -174,6 +175,15 @@ def test_a_pack_that_does_not_hold_is_refused_whole(hire: Hire, kind: str) -> No
     """HIRE-TRC-01."""
     with pytest.raises(VerificationError, match=r"does not hold \(step"):
         verified_pack(tamper(hire.pack(), kind), "a pack", now=hire.book.clock.now())
+
+
+def test_a_pack_that_does_not_hold_gives_no_answer() -> None:
+    """HIRE-TRC-01: the code is that of the step; the exit code is not the one by which an artifact is denied."""
+    broken = {code: data for data, code in pack_cases.hired_under().values() if code}
+    assert CODES["scope_exceeded"].exit_code == 3
+    with pytest.raises(VerificationError) as refused:
+        verified_pack(broken["scope_exceeded"], "a pack", now=pack_cases.LATER)
+    assert (refused.value.code, refused.value.exit_code) == ("scope_exceeded", 4)
 
 
 def test_one_contract_in_two_packs_is_told_once(hire: Hire) -> None:

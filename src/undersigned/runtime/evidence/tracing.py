@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant
-from undersigned.errors import UndersignedError, VerificationError
+from undersigned.errors import CODES, UndersignedError, VerificationError
 from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, Summary
 from undersigned.runtime.home.home import Home
@@ -22,7 +22,7 @@ from .decisions import kept_document, recorded_decisions, replay_decision
 from .delivered import ABSENT, Absent
 from .export import export_pack
 
-__all__ = ["OwnEvidence", "by_did", "gather_evidence", "given_packs", "verified_pack"]
+__all__ = ["BrokenPack", "OwnEvidence", "by_did", "gather_evidence", "given_packs", "verified_pack"]
 
 OWN: Final = "our ledger"
 Told: TypeAlias = Callable[[int, int], None]
@@ -32,18 +32,25 @@ def untold(at: int, of: int) -> None:
     """Nobody wants to hear how far it is."""
 
 
+class BrokenPack(VerificationError):
+    """A pack does not hold; the code is that of the step."""
+
+    @property
+    def exit_code(self) -> int:
+        """Of a check that failed: no answer was given, though the code may be one that says no."""
+        return CODES["evidence_invalid"].exit_code
+
+
 def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[DidDocument] = ()) -> Case:
     """What the steps of a pack's verification found, once all of them hold.
 
     Raises:
-        VerificationError: One does not, with its code.
+        BrokenPack: One does not, with its code.
     """
     report, case = check_pack(data, now=now, known=known)
     for step in report.steps:
         if not step.ok:
-            raise VerificationError(
-                step.code, f"{source} does not hold (step {step.number}, {step.name}): {step.detail}"
-            )
+            raise BrokenPack(step.code, f"{source} does not hold (step {step.number}, {step.name}): {step.detail}")
     return case
 
 
@@ -53,7 +60,7 @@ def given_packs(
     """What packs prove that somebody handed over, by their names.
 
     Raises:
-        VerificationError: As `verified_pack`.
+        BrokenPack: As `verified_pack`.
     """
     named = [(f"the pack {name}", data) for name, data in packs.items()]
     return [ProvedEngagement(verified_pack(data, source, now=now, known=known), source) for source, data in named]
