@@ -19,7 +19,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import structs
 
-from gate_world import ORIGIN, RULES, Service, World, about_to_answer, at_work, proxied, served
+from gate_world import ORIGIN, RULES, Heard, Service, World, about_to_answer, at_work, proxied, served
 from integration.interrupted import Interrupted
 from support import refuses
 from undersigned.bridges.gate_rules import read_rules
@@ -90,7 +90,8 @@ async def test_what_describes_a_request_and_the_answer_that_is_wished_goes_on(wo
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         service.asked.append((request.method, request.raw_path, dict(request.headers), b""))
-        return web.Response(body=b"done", headers=dict.fromkeys((*hops, "vary"), "x"))
+        fields = {**dict.fromkeys((*hops, "vary", "x-gone", "x-too"), "x"), "Connection": "X-Gone , x-too"}
+        return web.Response(body=b"done", headers=fields)
 
     service.answer = answer
     async with proxied(world, service) as (url, _):
@@ -100,8 +101,20 @@ async def test_what_describes_a_request_and_the_answer_that_is_wished_goes_on(wo
     added = {"host", "content-length", "hire-agent", "hire-contract", "idempotency-key", "connection"}
     assert {name.lower() for name in came} == {*names, *added}
     assert {came[name] for name in came if name.lower() in names} == {"x"}
-    assert not {name.lower() for name in heard.headers} & set(hops)
+    assert not {name.lower() for name in heard.headers} & {*hops, "x-gone", "x-too"}
     assert heard.headers["Vary"] == "x"
+
+
+async def test_nothing_is_wished_that_the_agent_did_not_wish(world: World) -> None:
+    """HIRE-GTS-09: a client of HTTP says of itself what it takes, and which program it is; the proxy does not."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        fields = lines(await world.signed("PUT", "/files/x", b"abc"))
+        head = f"PUT /files/x HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: 3\r\nConnection: close\r\n\r\n"
+        assert (await raw(url, f"{head}abc")).startswith(b"HTTP/1.1 200 ")
+    ((_, _, came, _),) = service.asked
+    added = {"host", "content-length", "hire-agent", "hire-contract", "idempotency-key", "connection"}
+    assert {name.lower() for name in came} == added
 
 
 async def test_the_session_of_one_request_is_not_that_of_the_next(world: World) -> None:
@@ -179,6 +192,8 @@ async def test_sc_56_a_refusal_names_the_clause_and_what_would_pass(world: World
     assert [asked[1] for asked in service.asked] == ["/orders", "/orders"]
     assert [record["clause"] for record in await world.records()] == ["read-app", "no-payroll", "orders"]
     assert [(line["status"], line.get("clause")) for line in told][4] == (403, "orders")
+    assert (told[0]["code"], told[0]["wouldPass"]) == ("scope_exceeded", "target https://git.acme.example/app")
+    assert "wouldPass" not in told[1]
 
 
 async def test_a_limit_holds_for_all_servers_together(world: World) -> None:
@@ -557,6 +572,37 @@ async def test_an_answer_without_end_is_cut_off(world: World, signed: bool) -> N
         assert got.status == 200
         assert len(heard) <= 100_000
         assert got.content.exception() is not None, "who reads it is told"
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_an_answer_without_a_body_goes_on_with_its_reason_and_without_a_type(world: World, signed: bool) -> None:
+    service = Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=204, reason="All Gone")
+
+    service.answer = answer
+    async with proxied(world, service, sign_answers=signed) as (url, _):
+        fields = await world.signed("GET", APP)
+        async with world.session.get(url + APP, headers=fields) as got:
+            heard = Heard(got.status, dict(got.headers), await got.read())
+    assert (got.status, got.reason, "Content-Type" in got.headers) == (204, "All Gone", False)
+    assert await world.judged(heard, "GET", APP, fields) == ("good" if signed else "proof_missing")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_an_answer_of_the_length_that_is_carried_is_carried(world: World, signed: bool) -> None:
+    """And one of a byte more is not, though its length is said before."""
+    service, length = Service(), len(b"done: " + APP.encode())
+    for most, whole in ((length, True), (length - 1, False)):
+        rules = structs.replace(world.rules, max_answer_bytes=most)
+        async with proxied(world, service, rules=rules, sign_answers=signed) as (url, _):
+            fields, heard = await world.signed("GET", APP), b""
+            async with world.session.get(url + APP, headers=fields) as got:
+                with suppress(ClientPayloadError):
+                    heard = await got.read()
+        assert (heard == b"done: " + APP.encode()) == whole
+        assert got.status == (502 if signed and not whole else 200)
 
 
 async def test_a_request_goes_to_the_service_that_the_operator_named_and_nowhere_else(
