@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from support import refuses
 from undersigned.bridges.gates import ContractKeys
@@ -94,3 +95,10 @@ async def test_what_the_peer_did_not_say_is_asked_again_at_once(world: World, fa
     world.desk.failure = None
     await world.knock(A)
     assert world.desk.asked == [A, A, A]
+
+
+def test_a_bounded_part_of_a_refused_request_is_logged() -> None:
+    """Whoever sends it wrote it."""
+    with capture_logs() as logs:
+        Gatekeeper.refused(TransportError("unreachable", "y" * 1000), "M" * 100, "/" * 1000)
+    assert [len(logs[0][name]) for name in ("method", "path", "error")] == [20, 200, 500]
