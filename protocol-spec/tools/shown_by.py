@@ -747,7 +747,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/suspended-because-revoked",
         "journals/resumed-after-revoked",
     ),
-    "HIRE-LD-06": ("presentations/too-many-nodes",),
+    "HIRE-LD-06": ("presentations/too-many-nodes", "presentations/lost-*"),
     "HIRE-VC-02": ("presentations/claim-with-*schema",),
     "HIRE-VC-03": (
         "schemas/credentials/*",

@@ -263,6 +263,16 @@ def _credentials() -> Iterator[Vector]:
     many = signed({**roster, "@context": contexts})
     many = changed(many, proof__cryptosuite="eddsa-rdfc-2022", **{"proof__@context": ...})
     yield _vector("too-many-nodes", "65 blank nodes under an RDF suite", answer(many), "canon_limit")
+    plain = changed(document, credentialSubject={"id": AGENT.did}, type=["VerifiableCredential"])
+    graph = signed({**plain, "@context": contexts}, suite="eddsa-rdfc-2022")
+    for name, says, members in (
+        ("null", "null", {"also": None}),
+        ("an-empty-array", "an empty array", {"also": []}),
+        ("a-value-twice", "a type that stands there twice", {"type": 2 * ["VerifiableCredential"]}),
+        ("a-relative-iri", "a relative IRI", {"credentialSubject__also": {"id": "here"}}),
+    ):
+        more = answer(changed(graph, **members))
+        yield _vector(f"lost-{name}", f"{says} in what an RDF suite has signed", more, "schema_violation")
     colon = signed(changed(document, **{"ex:also": "x"}))
     yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
     twice = signed(changed(document, id=AGENT.did))

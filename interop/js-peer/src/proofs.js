@@ -39,14 +39,31 @@ async function rdfc(document) {
   try {
     // Work is limited before it begins (HIRE-LD-06): labels of blank nodes can take time that grows with their factorial.
     const options = { safe: true, documentLoader, rdfDirection: null };
+    check(!holdsNull(document), 'schema_violation', 'null');
     const expanded = await jsonld.expand(document, options);
+    expanded.forEach(checkKept);
     const quads = /** @type {any[]} */ (await jsonld.toRDF(expanded, { ...options, skipExpansion: true }));
     const blank = new Set(quads.flatMap(({ subject, object, graph }) => [subject, object, graph]).filter((term) => term.termType === 'BlankNode').map((term) => term.value));
     check(quads.length <= QUADS && blank.size <= BLANK_NODES, 'canon_limit', `${quads.length} quads, ${blank.size} blank nodes`);
     return await jsonld.canonize(expanded, { ...options, skipExpansion: true, algorithm: 'RDFC-1.0', format: 'application/n-quads' });
   } catch (error) {
     if (error instanceof HireError) throw error;
-    throw new HireError('unknown_term', String(/** @type {any} */ (error).message ?? error));
+    const { message, details } = /** @type {any} */ (error);
+    throw new HireError(['invalid property', 'relative @type reference'].includes(details?.event?.code) ? 'unknown_term' : 'schema_violation', String(message ?? error));
+  }
+}
+
+/** @param {any} value @returns {boolean} */
+const holdsNull = (value) => value === null || (typeof value === 'object' && Object.values(value).some(holdsNull));
+
+/** What RDF would lose is refused (HIRE-LD-06): with it, two documents would have one signature. Two nodes without a name are two. @param {any} value of an expanded document */
+function checkKept(value) {
+  for (const [name, inner] of Object.entries(isObject(value) ? value : {})) {
+    if (!Array.isArray(inner) || name === '@value') continue;
+    check(inner.length > 0 || name === '@list', 'schema_violation', `an empty array in ${name}`);
+    inner.forEach(checkKept);
+    const named = inner.filter((one) => !isObject(one) || '@value' in one || '@id' in one).map((one) => jcs(one['@id'] ?? one));
+    check(name === '@list' || new Set(named).size === named.length, 'schema_violation', `a repeated value of ${name}`);
   }
 }
 
