@@ -1,6 +1,7 @@
 /** What is void for its reader has moved its sender, and what that says next is judged by it (page 04, section 4.3; HIRE-CHN-09). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { CONTEXT, newId } from '../src/encoding.js';
 import { owed } from '../src/owed.js';
 import { history, move, take } from '../support/history.js';
 
@@ -17,10 +18,11 @@ test('who ended its own dispute, not having seen ours, ends none again', () => {
 });
 
 test('of two rulings that crossed one counts, the same for both sides (HIRE-LIF-22)', () => {
+  const arbiter = { '@context': CONTEXT, id: newId(), type: 'ArbiterRuling', outcome: 'divided', reasons: 'Half of it is there.' };
   const sums = ['hirer', 'provider'].map((view) => {
     const { engagement, now } = history(`changed-jcs-${view}`, 'Dispute');
     const { contract, disputes: [{ digest: dispute }], terms: { price: { currency } } } = engagement.state;
-    const rules = (/** @type {string} */ role, /** @type {string} */ amount) => move(engagement, role, 'Ruling', { dispute, ruling: { contract, dispute, amount, currency } }, now);
+    const rules = (/** @type {string} */ role, /** @type {string} */ amount) => move(engagement, role, 'Ruling', { dispute, ruling: { ...arbiter, contract, dispute, amount, currency } }, now);
     const said = [rules('hirer', '1'), rules('provider', '2')];
     for (const one of view === 'hirer' ? said : said.reverse()) take(engagement, one, now);
     assert.equal(engagement.state.main, 'closing');
