@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from undersigned.encoding import EngagementId, digest_bytes
-from undersigned.errors import ConfigurationError, VerificationError
+from undersigned.errors import ConfigurationError
 from undersigned.evidence import CHECKPOINT, MAX_ARCHIVE_BYTES, read_archive, verifier_page, verify_pack
 from undersigned.ledger import Ledger
 from undersigned.runtime import ABSENT, Absent, Home, SystemClock, equivocation_proof, export_pack, left_out, read_file
@@ -46,7 +46,7 @@ async def export_to(
 
     Raises:
         ConfigurationError: `not_found`, there is no such engagement; `bad_configuration`, it is not written there.
-        VerificationError: What is recorded makes no pack that holds; with the code and the step that says so.
+        BrokenPack: What is recorded makes no pack that holds; with the code of the step.
     """
     async with reading(home) as store:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
@@ -55,11 +55,7 @@ async def export_to(
             store, kept, home.configuration.did, engagement, withhold=withhold, ours=home.documents(), absent=absent
         )
     # Whoever needs evidence years later must not learn then that it never held.
-    for step in verify_pack(data, now=SystemClock().now()).steps:
-        if not step.ok:
-            raise VerificationError(
-                step.code, f"{engagement} makes no pack that holds (step {step.number}, {step.name}): {step.detail}"
-            )
+    verify_pack(data, now=SystemClock().now()).require_ok(f"the record of {engagement}")
     path = file or home.evidence / f"{engagement.rpartition(':')[2][4:16]}.zip"
     if file is None:
         home.evidence.mkdir(exist_ok=True)

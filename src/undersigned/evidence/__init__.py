@@ -18,7 +18,7 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.page import verifier_page
 from undersigned.evidence.tamper import TAMPERINGS, tamper
-from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, Report, Step, check_pack, verify_pack
+from undersigned.evidence.verify import MAX_DOCUMENTS, STEPS, BrokenPack, Report, Step, check_pack, verify_pack
 
 __all__ = [
     "CHECKPOINT",
@@ -28,6 +28,7 @@ __all__ = [
     "MAX_PACK_BYTES",
     "STEPS",
     "TAMPERINGS",
+    "BrokenPack",
     "Case",
     "LogProof",
     "LogProofs",

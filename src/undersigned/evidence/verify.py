@@ -32,7 +32,7 @@ from undersigned.encoding import (
     parse_instant,
     shift,
 )
-from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.errors import CODES, FormatError, UndersignedError, VerificationError
 from undersigned.evidence.books import books_of
 from undersigned.evidence.case import (
     Case,
@@ -58,7 +58,7 @@ from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.protocol import Early, Received, Sent, begin, early, judge
 from undersigned.transparency import NoteVerifier
 
-__all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
+__all__ = ["STEPS", "BrokenPack", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,15 @@ MAX_KEYS: Final = 16
 """Different keys of one name that are tried for a message. There is one (HIRE-KEY-08), unless who made the pack let its
 own become another's.
 """
+
+
+class BrokenPack(VerificationError):
+    """A pack does not hold; the code is that of the step."""
+
+    @property
+    def exit_code(self) -> int:
+        """Of a check that failed: no answer was given, though the code may be one that says no."""
+        return CODES["evidence_invalid"].exit_code
 
 
 class Step(Struct, frozen=True):
@@ -114,6 +123,16 @@ class Report(Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Whether every step holds."""
         return all(step.ok for step in self.steps)
+
+    def require_ok(self, source: str) -> None:
+        """Returns if every step holds.
+
+        Raises:
+            BrokenPack: One does not, with its code.
+        """
+        for step in self.steps:
+            if not step.ok:
+                raise BrokenPack(step.code, f"{source} does not hold (step {step.number}, {step.name}): {step.detail}")
 
     def document(self) -> JsonObject:
         """The report as JSON."""

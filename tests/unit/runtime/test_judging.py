@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+import pack_cases
 from packs import OTHER_ENGAGEMENT, Hire
 from runtimes import Node, Office, World, last, lingers
 from support import refuses
@@ -40,6 +41,20 @@ async def test_a_verifier_passes_nothing_that_does_not_hold(tmp_path: Path, wron
     with refuses(VerificationError, "attestation_binding"):
         await judge_pack(judge, pack, passed=True, now=now)
     assert await judge_pack(judge, pack, passed=False, now=now)
+
+
+async def test_of_a_pack_that_does_not_hold_nobody_has_a_no(tmp_path: Path) -> None:
+    """Page 09, section 9.2: a verifier and an arbiter hear the code of the step, and no command says `denied` by it."""
+    office, now = Office(tmp_path / "office", "Office"), pack_cases.LATER
+    (pack, *_) = (data for data, code in pack_cases.hired_under().values() if code == "scope_exceeded")
+    owed = Price(amount="1", currency="EUR")
+    for signs in (
+        judge_pack(office, pack, passed=True, now=now),
+        rule_on_pack(office, pack, outcome="divided", owed=owed, reasons="Late.", now=now),
+    ):
+        with pytest.raises(VerificationError, match=r"does not hold \(step 5") as refused:
+            await signs
+        assert (refused.value.code, refused.value.exit_code) == ("scope_exceeded", 4)
 
 
 async def test_a_verifier_passes_what_holds(tmp_path: Path) -> None:

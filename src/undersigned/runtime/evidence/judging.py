@@ -27,7 +27,7 @@ from undersigned.encoding import (
     decode_json,
 )
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, VerificationError
-from undersigned.evidence import Case, Report, arbiters_at, check_pack, sealed_of, terms_at
+from undersigned.evidence import Case, arbiters_at, check_pack, sealed_of, terms_at
 from undersigned.ledger import Lock
 from undersigned.messages import Delivery, Dispute
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
@@ -43,14 +43,16 @@ async def judge_pack(home: Home, pack: bytes, *, passed: bool, now: Instant, aga
     that the other result is not signed for the same delivery unless `again` says so: whoever had both could choose.
 
     Raises:
-        VerificationError: The pack does not hold; with the code and the step that says so.
+        BrokenPack: The pack does not hold; with the code of the step.
+        VerificationError: `attestation_binding`: nothing that is stated otherwise than it was delivered is accepted.
         LocalProtocolError: `conflicting_message`: the other result was signed before.
         PolicyError: `attester_not_trusted`: the terms in force name another verifier, or none; `wrong_state`: nothing
             in it waits for a verdict.
         ConfigurationError: `key_unavailable`.
         LedgerUnavailable: `store_unavailable`: another verdict or ruling of this folder is being signed.
     """
-    report, case = _holding(pack, now)
+    report, case = check_pack(pack, now=now)
+    report.require_ok("the pack")
     deliveries = [(one.digest, body) for _, one in case.verified if isinstance(body := one.message, Delivery)]
     if report.state != "delivered" or not deliveries:
         raise PolicyError("wrong_state", f"no delivery waits for a verdict in state {report.state or '-'}")
@@ -98,7 +100,7 @@ async def rule_on_pack(
     What is more than the price is signed only if `beyond` says so: it binds both sides, and a slip does as well.
 
     Raises:
-        VerificationError: The pack does not hold; with the code and the step that says so.
+        BrokenPack: The pack does not hold; with the code of the step.
         LocalProtocolError: `conflicting_message`: another ruling on this contract was signed before.
         PolicyError: `attester_not_trusted`: the terms in force name another arbiter; `wrong_state`: nothing in it waits
             for a ruling; `policy_denied`: it is more than the price, or in another currency.
@@ -106,7 +108,8 @@ async def rule_on_pack(
         ConfigurationError: `key_unavailable`.
         LedgerUnavailable: `store_unavailable`: another verdict or ruling of this folder is being signed.
     """
-    report, case = _holding(pack, now)
+    report, case = check_pack(pack, now=now)
+    report.require_ok("the pack")
     found = [message.digest for _, message in case.verified if isinstance(message.message, Dispute)]
     # After a dispute that ended for want of a ruling one still counts, until the books are closed (HIRE-LIF-33).
     if report.state not in ("disputed", "closing") or not found:
@@ -159,14 +162,6 @@ def _alone(home: Home) -> Lock:
         LedgerUnavailable: `store_unavailable`: somebody else does; `store_full`.
     """
     return Lock(home.verdicts / "signing.lock", "signs verdicts and rulings of this state folder")
-
-
-def _holding(pack: bytes, now: Instant) -> tuple[Report, Case]:
-    report, case = check_pack(pack, now=now)
-    for step in report.steps:
-        if not step.ok:
-            raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")
-    return report, case
 
 
 def _end(case: Case) -> int:

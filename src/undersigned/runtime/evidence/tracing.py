@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant
-from undersigned.errors import CODES, UndersignedError, VerificationError
+from undersigned.errors import UndersignedError
 from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, Summary
 from undersigned.runtime.home.home import Home
@@ -22,7 +22,7 @@ from .decisions import kept_document, recorded_decisions, replay_decision
 from .delivered import ABSENT, Absent
 from .export import export_pack
 
-__all__ = ["BrokenPack", "OwnEvidence", "by_did", "gather_evidence", "given_packs", "verified_pack"]
+__all__ = ["OwnEvidence", "by_did", "gather_evidence", "given_packs", "verified_pack"]
 
 OWN: Final = "our ledger"
 Told: TypeAlias = Callable[[int, int], None]
@@ -32,15 +32,6 @@ def untold(at: int, of: int) -> None:
     """Nobody wants to hear how far it is."""
 
 
-class BrokenPack(VerificationError):
-    """A pack does not hold; the code is that of the step."""
-
-    @property
-    def exit_code(self) -> int:
-        """Of a check that failed: no answer was given, though the code may be one that says no."""
-        return CODES["evidence_invalid"].exit_code
-
-
 def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[DidDocument] = ()) -> Case:
     """What the steps of a pack's verification found, once all of them hold.
 
@@ -48,9 +39,7 @@ def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[Did
         BrokenPack: One does not, with its code.
     """
     report, case = check_pack(data, now=now, known=known)
-    for step in report.steps:
-        if not step.ok:
-            raise BrokenPack(step.code, f"{source} does not hold (step {step.number}, {step.name}): {step.detail}")
+    report.require_ok(source)
     return case
 
 
@@ -97,7 +86,7 @@ class OwnEvidence:
         `told` hears how many of how many were looked at.
 
         Raises:
-            VerificationError: One makes no evidence that holds.
+            BrokenPack: One makes no evidence that holds.
         """
         summaries = [
             one
@@ -117,7 +106,7 @@ class OwnEvidence:
         """Adds every engagement with a contract of which `did` is a party.
 
         Raises:
-            VerificationError: One makes no evidence that holds.
+            BrokenPack: One makes no evidence that holds.
         """
         summaries = [one for one in await self._ledger.summaries() if one.contract is not None]
         wanted = [one for one in summaries if did in (one.peer, self._own)]
@@ -137,7 +126,7 @@ class OwnEvidence:
         """Adds an engagement with its decisions, each made again.
 
         Raises:
-            VerificationError: It makes no evidence that holds.
+            BrokenPack: It makes no evidence that holds.
         """
         engagement = summary.engagement
         data = await export_pack(
@@ -184,7 +173,7 @@ async def gather_evidence(
     """All evidence that an artifact leads to: from our own ledger, if there is one, and from packs, by their names.
 
     Raises:
-        VerificationError: A pack, or what is recorded, does not hold.
+        BrokenPack: A pack, or what is recorded, does not hold.
         LedgerError: `store_corrupt`.
     """
     documents = tuple(known)

@@ -264,7 +264,7 @@ def held_alone(raw: bytes, name: str, beside: Iterable[DidDocument], now: Instan
     document of today is not that of then. Of who is no party and has none in it, those `beside` it are taken.
 
     Raises:
-        VerificationError: It does not hold.
+        BrokenPack: It does not hold.
     """
     report, case = check_pack(raw, now=now)
     if not report.ok:
