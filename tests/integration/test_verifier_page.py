@@ -32,7 +32,7 @@ from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
 from moments import MOMENTS
 from packs import Hire, far_behind
-from support import examples
+from support import examples, refuses
 from undersigned.contract import Subcontracting, Terms, contract_card
 from undersigned.credentials import enveloped_presentation, presentation_jwt
 from undersigned.did import DidDocument
@@ -50,8 +50,9 @@ from undersigned.encoding import (
     read_moment,
     shift,
 )
-from undersigned.errors import LogProofError, UndersignedError
+from undersigned.errors import FormatError, LogProofError, UndersignedError
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack, write_archive
+from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, compiled_table
 from undersigned.keys import KeyKind, public_key_from_multikey
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
@@ -490,6 +491,27 @@ def test_both_read_times_alike(page: Tab) -> None:
     expected = [None if at is None else str((at - start) // timedelta(microseconds=1)) for at in found]
     assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
     assert 500 < expected.count(None) < 2500
+
+
+def test_both_refuse_alike_what_the_context_has_not(page: Tab) -> None:
+    """HIRE-LD-03, HIRE-LD-04: also where no schema has looked before, in a document and in the options of a proof."""
+    documents = [
+        {"@context": HIRE_CONTEXT, "type": kind, "id": "urn:x:y", name: "x"}
+        for kind in ("Contract", "DataIntegrityProof")
+        for name in ("more", "@id", "constructor")
+    ]
+    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in ("encoding", "quads", "proofs"))
+    came = page.eval(
+        f"""(() => {{ const DATA = {{ context: {json.dumps(compiled_table())} }}; {scripts}
+          const told = (error) => error.code ?? String(error);
+          return Promise.all({json.dumps(documents)}.map((one) => quadsOf(one).catch(told)));
+        }})()"""
+    )
+    expected = ["unknown_term", "schema_violation", "unknown_term"] * 2
+    assert came == expected
+    for one, code in zip(documents, expected, strict=True):
+        with refuses(FormatError, code):
+            compiled_quads(one)
 
 
 def generated_times(count: int) -> Iterator[str]:

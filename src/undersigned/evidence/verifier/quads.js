@@ -5,6 +5,7 @@ const RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const OWN_GRAPH = " _:a .\n";
 const ESCAPES = { "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r" };
 
+const unknown = (name, path) => new Refused(name.startsWith("@") ? "schema_violation" : "unknown_term", "expected terms of the hire context", path);
 const misshapen = (text, path) => new Refused("schema_violation", `expected ${text}`, path);
 
 function escaped(text) {
@@ -44,7 +45,7 @@ function nodeQuads(node, lines, path, ids, depth) {
       continue;
     }
     const term = has(DATA.context.terms, name) ? DATA.context.terms[name] : undefined;
-    if (!term) throw unknownMember(name, place);
+    if (!term) throw unknown(name, place);
     const objects =
       term.shape === "node" || term.shape === "nodes"
         ? innerNodes(value, term.shape, place).map(([inner, one]) => nodeQuads(one, lines, inner, ids, depth + 1))
@@ -98,7 +99,7 @@ function optionQuads(subject, proof, end, lines, path) {
       continue;
     }
     const term = has(DATA.context.options, name) ? DATA.context.options[name] : undefined;
-    if (!term) throw unknownMember(name, place);
+    if (!term) throw unknown(name, place);
     const items = name === "previousProof" && Array.isArray(value) ? [...new Set(value)] : [value];
     for (const item of items) lines.push(`${subject} ${term.predicate} ${objectOf(term, item, place)}${end}`);
   }
