@@ -874,12 +874,12 @@ async def test_check_recomputes_everything(ledger: Ledger) -> None:
     assert (report.ok, report.rows, report.leaves, report.blobs) == (True, 10, 5, 5)
 
 
-async def test_check_finds_a_row_whose_digest_is_not_its_own(ledger: Ledger) -> None:
+@pytest.mark.parametrize("raw", [row(engagement(), 1).raw, b"[]", b"{"], ids=["a message", "no object", "no JSON"])
+async def test_check_finds_a_row_whose_digest_is_not_its_own(ledger: Ledger, raw: bytes) -> None:
     """The ledger takes the digest that `messages` computed; `check` computes it again."""
     name = engagement()
-    good = row(name, 1, sequence=1)
-    wrong = Row(name, 1, "sent", AT, OWN, 1, "Offer", digest_bytes(b"other"), good.raw)
-    await ledger.commit(move(name, 1, rows=(wrong,), outbox=()))
+    wrong = Row(name, 1, "sent", AT, OWN, None, "Offer", digest_bytes(b"other"), raw)
+    await ledger.commit(move(name, 1, rows=(wrong,), position=(0, 0), summary=summary(name, (0, 0)), outbox=()))
     report = await ledger.check()
     assert [item.code for item in report.defects] == ["store_corrupt"]
 
