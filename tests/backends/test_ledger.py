@@ -684,6 +684,7 @@ async def test_every_head_of_a_log_is_kept_until_it_is_connected(ledger: Ledger,
     found = await ledger.seen(PEER)
     assert found is not None
     assert ([one.size for one in found.held], found.one_history) == ([7, 4, 9, 5, 10], False)
+    assert not any(one.continues for one in found.held), "what a message proves is used once, and not kept"
     await ledger.commit(move(engagement(99), 1, seen=(stated(11, 7), stated(12, 11))))
     assert await held(ledger) == (12, [4, 9, 5, 10], 0)
     heads = [stated(size) for size in (12, 4, 9, 10)]

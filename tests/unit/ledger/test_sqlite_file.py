@@ -233,16 +233,40 @@ def test_a_copy_is_of_the_moment_when_it_began(path: Path, monkeypatch: pytest.M
             db.execute(f"CREATE TABLE later_{len(told)} (x)")
 
     copy_database(path, path.with_name("copy"), tell)
-    with refuses(LedgerUnavailable, "store_unavailable"):
-        copy_database(path.with_name("none"), path.with_name("other"), tell)
-    assert not path.with_name("none").exists()
     assert told == sorted(set(told))
     assert len(told) > 3
+    made = path.with_name("copy").stat()
+    assert (told[-1], made.st_mode & 0o777) == (made.st_size, 0o600)
     db.close()
     db = sqlite3.connect(path.with_name("copy"))
     assert db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'later%'").fetchall() == []
     assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     db.close()
+
+
+def test_a_copy_that_fails_names_the_file_that_failed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there already stays as it is, and what is not there is not made."""
+    create_empty(path)
+    none, taken, full = path.with_name("none"), path.with_name("taken"), path.with_name("full")
+    taken.write_bytes(b"of another")
+    real = sqlite3.connect
+
+    def connect(file: Any, **more: Any) -> sqlite3.Connection:
+        db = real(file, **more)
+        if file == full:
+            db.execute("PRAGMA max_page_count = 1")
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    for source, copy, code, named in (
+        (none, path.with_name("copy"), "store_unavailable", none),
+        (path, taken, "store_unavailable", taken),
+        (path, full, "store_full", full),
+    ):
+        with pytest.raises(LedgerUnavailable, match=f"the database {named}") as caught:
+            copy_database(source, copy, lambda _: None)
+        assert caught.value.code == code
+    assert (none.exists(), taken.read_bytes()) == (False, b"of another")
 
 
 async def test_another_programs_database_is_not_touched(path: Path) -> None:

@@ -14,5 +14,6 @@ def test_what_is_noted_as_used_counts_though_nothing_was_held_of_it() -> None:
         Entry(reservation("r", "2", "5"), "settled", {"read/EUR": "1", "read/bytes": "7"}),
         Entry(reservation("s", "3", "5")),
         Entry(reservation("t", "4", "5"), "released"),
+        Entry(reservation("u", "1", "5"), "settled", {"read/bytes": "2", "read/EUR": "1"}),
     ]
-    assert recounted(entries) == {(C, "read/EUR"): ("1", "3"), (C, "read/bytes"): ("7", "0")}
+    assert recounted(entries) == {(C, "read/EUR"): ("2", "3"), (C, "read/bytes"): ("9", "0")}
