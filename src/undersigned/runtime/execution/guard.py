@@ -76,8 +76,9 @@ def guard(
     (`await asyncio.to_thread(read, "app")`), and waits there for the gate.
 
     Raises, when decorating:
-        ConfigurationError: `bad_configuration`: the action or target is none, a name in a format is no argument, or the
-            function is a generator, which would be let in before it does anything.
+        ConfigurationError: `bad_configuration`: it is no function, but a class or another object that is called; the
+            action or target is none; a name in a format is no argument; or the function is a generator, which would be
+            let in before it does anything.
     Raises, when called:
         ScopeError: As `Job.act`; the function was not entered.
         LocalProtocolError: `wrong_state`: outside a handler, or not `async` and called on the event loop itself.
