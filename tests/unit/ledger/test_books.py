@@ -13,7 +13,9 @@ import pytest
 
 from backends.moves import engagement, move, reservation
 from undersigned.errors import ConfigurationError, LedgerConflict, LedgerUnavailable, ScopeError
-from undersigned.ledger import Head, Ledger, Seen, SqliteLedger, open_books, open_ledger
+from undersigned.ledger import Head, Ledger, Reservation, Seen, SqliteLedger, open_books, open_ledger
+from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, next_to
+from undersigned.ledger.sqlite_group import WriterState
 from undersigned.transparency import EMPTY_ROOT
 
 C = "uEiContract"
@@ -47,6 +49,27 @@ async def test_all_count_together(three: tuple[Ledger, ...]) -> None:
         assert await ledger.usage(C) == {"read/EUR": "4.5"}
     with pytest.raises(LedgerConflict):
         await three[0].settle("r0", {"read/EUR": "1"})
+
+
+def test_what_others_booked_while_it_was_closed_counts(tmp_path: Path) -> None:
+    """As when the disk failed: SQLite counts the writes of others for each connection anew, and so may say the same."""
+    path = tmp_path / "ledger.db"
+    create_empty(path)
+    state, other = (WriterState(HeadFile(next_to(path, ".head"))) for _ in range(2))
+
+    def book(who: WriterState, wanted: Reservation) -> None:
+        with closing(connect(path, writing=True)) as db:
+            who.read(db, beside=who is other)
+            stage = who.begin(db)
+            who.apply(db, stage, wanted)
+            who.flush(db, stage)
+            db.execute("COMMIT")
+            who.adopt(stage)
+
+    book(state, reservation("one", "3", "5"))
+    book(other, reservation("two", "2", "5"))
+    with pytest.raises(ScopeError):
+        book(state, reservation("three", "1", "5"))
 
 
 async def test_what_is_kept_back_on_a_full_disk_is_the_writers(three: tuple[Ledger, ...], tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailabl
 from undersigned.ledger import Blob, Head, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
 from undersigned.ledger.seen import MAX_OPEN
-from undersigned.ledger.sqlite_file import HeadFile, connect, require
+from undersigned.ledger.sqlite_file import HeadFile, connect, next_to, require
+from undersigned.ledger.sqlite_rows import engagement_seal
 from undersigned.testing import Actor
 from undersigned.transparency import checkpoint_text
 from unit.ledger.outside import NAME, elsewhere
@@ -252,6 +253,49 @@ async def test_a_log_that_begins_anew_may_be_smaller(ledger: SqliteLedger) -> No
     await ledger.commit(replace(move(NAME, 1), rows=(row,), outbox=(), position=(0, 1), summary=summary(NAME, (0, 1))))
     await ledger.update_seen(PEER, lambda seen: decided(seen, AT, anew=True, reason="it was lost"))
     assert (await ledger.check()).ok
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("DELETE FROM journal WHERE engagement = 1; DELETE FROM engagement WHERE id = 1", "1 of 2 rows are missing"),
+        ("DELETE FROM engagement WHERE id = 1", "rows of engagement 1 have no entry"),
+        ("UPDATE engagement SET live = 0 WHERE id = 1", "was changed"),
+    ],
+)
+async def test_an_engagement_that_is_gone_or_changed_is_a_defect(change: str, found: str, path: Path) -> None:
+    """Though it has nothing in the tree, no evidence and no limit that could miss it; the others are looked at."""
+    ledger = await open_ledger(f"sqlite://{path}")
+    for at in range(2):
+        await ledger.commit(move(engagement(at), 1))
+    report = await ledger.check()
+    assert (report.ok, report.rows, report.missing) == (True, 2, "")
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(change)
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    report = await reader.check()
+    await reader.close()
+    assert [(one.code, one.detail) for one in report.defects] == [("store_corrupt", found)]
+
+
+async def test_a_part_that_cannot_be_read_is_a_defect(path: Path) -> None:
+    """The head beside the database, or a text that is sealed and no JSON; the others are looked at."""
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(engagement(), 1, evidence=(Blob(digest_bytes(b"x"), b"x", "did-document", OWN),)))
+    await ledger.close()
+    next_to(path, ".head").mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.create_function("sealed", 8, engagement_seal)
+        values = "name, own, peer, length, head, live, summary, outbox"
+        db.execute("UPDATE engagement SET summary = CAST('{' AS BLOB)")
+        db.execute(f"UPDATE engagement SET seal = sealed({values})")
+        db.commit()
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    report = await reader.check()
+    await reader.close()
+    found = [("store_unavailable", "head file"), ("store_corrupt", "journal")]
+    assert ([(one.code, one.where) for one in report.defects], report.blobs) == (found, 1)
 
 
 @pytest.mark.parametrize(
