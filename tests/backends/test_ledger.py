@@ -413,7 +413,8 @@ async def test_the_newest_time_is_of_an_entry_or_of_a_reservation(ledger: Ledger
     assert await ledger.last_at() is None
     await ledger.commit(move(engagement(), 1))
     assert await ledger.last_at() == AT
-    await ledger.reserve(msgspec.structs.replace(reservation("r", "1", "5"), at=LATER))
+    for id, at in (("q", AT), ("r", LATER)):
+        await ledger.reserve(msgspec.structs.replace(reservation(id, "1", "5"), at=at))
     ledger = await again(ledger)
     assert await ledger.last_at() == LATER
 

@@ -112,6 +112,8 @@ def _one_journal(
         defect = content_defect(row)
         if defect is not None:
             yield defect
+    for missing in waiting:
+        yield Defect("store_corrupt", f"journal of {name}, place {missing}", "is in the outbox and not there")
     if (place, at) != (length, head):
         yield Defect("store_corrupt", f"journal of {name}", f"ends at place {place}; {length} were recorded")
     elif moves != [own, peer]:

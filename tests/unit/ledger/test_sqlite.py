@@ -20,6 +20,7 @@ from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, d
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
 from undersigned.ledger import Blob, Head, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
+from undersigned.ledger.chain import first_link, link
 from undersigned.ledger.seen import MAX_OPEN
 from undersigned.ledger.sqlite_file import HeadFile, connect, next_to, require
 from undersigned.ledger.sqlite_rows import engagement_seal
@@ -255,23 +256,46 @@ async def test_a_log_that_begins_anew_may_be_smaller(ledger: SqliteLedger) -> No
     assert (await ledger.check()).ok
 
 
+SEAL = "UPDATE engagement SET seal = sealed(name, own, peer, length, head, live, summary, outbox) WHERE id = 1"
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
         ("DELETE FROM journal WHERE engagement = 1; DELETE FROM engagement WHERE id = 1", "1 of 2 rows are missing"),
         ("DELETE FROM engagement WHERE id = 1", "rows of engagement 1 have no entry"),
         ("UPDATE engagement SET live = 0 WHERE id = 1", "was changed"),
+        ("UPDATE journal SET link = zeroblob(32) WHERE id = 1", "does not follow the row before"),
+        ("UPDATE journal SET at = '2026-11-25T12:00:01Z' WHERE id = 1", "does not follow the row before"),
+        (
+            "UPDATE journal SET place = 2, link = moved() WHERE id = 1;"
+            f" UPDATE engagement SET head = moved() WHERE id = 1; {SEAL}",
+            "does not follow the row before",
+        ),
+        (
+            f"UPDATE engagement SET outbox = CAST('[[1,\"uEi\"]]' AS BLOB) WHERE id = 1; {SEAL}",
+            "is not the move in the outbox",
+        ),
+        (
+            f"UPDATE engagement SET outbox = CAST('[[9,\"uEi\"]]' AS BLOB) WHERE id = 1; {SEAL}",
+            "is in the outbox and not there",
+        ),
     ],
 )
 async def test_an_engagement_that_is_gone_or_changed_is_a_defect(change: str, found: str, path: Path) -> None:
-    """Though it has nothing in the tree, no evidence and no limit that could miss it; the others are looked at."""
+    """Though it has nothing in the tree, no evidence and no limit that could miss it, and though whoever can write the
+    file linked and sealed it again.
+    """
+    name = engagement(0)
     ledger = await open_ledger(f"sqlite://{path}")
-    for at in range(2):
-        await ledger.commit(move(engagement(at), 1))
+    for one in (name, engagement(1)):
+        await ledger.commit(move(one, 1))
     report = await ledger.check()
     assert (report.ok, report.rows, report.missing) == (True, 2, "")
     await ledger.close()
     with closing(sqlite3.connect(path)) as db:
+        db.create_function("sealed", 8, engagement_seal)
+        db.create_function("moved", 0, lambda: link(first_link(name), replace(move(name, 1).rows[0], place=2)))
         db.executescript(change)
     reader = await open_ledger(f"sqlite://{path}", read_only=True)
     report = await reader.check()
@@ -287,10 +311,7 @@ async def test_a_part_that_cannot_be_read_is_a_defect(path: Path) -> None:
     next_to(path, ".head").mkdir()
     with closing(sqlite3.connect(path)) as db:
         db.create_function("sealed", 8, engagement_seal)
-        values = "name, own, peer, length, head, live, summary, outbox"
-        db.execute("UPDATE engagement SET summary = CAST('{' AS BLOB)")
-        db.execute(f"UPDATE engagement SET seal = sealed({values})")
-        db.commit()
+        db.executescript(f"UPDATE engagement SET summary = CAST('{{' AS BLOB); {SEAL}")
     reader = await open_ledger(f"sqlite://{path}", read_only=True)
     report = await reader.check()
     await reader.close()
