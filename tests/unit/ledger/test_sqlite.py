@@ -265,6 +265,9 @@ SEAL = "UPDATE engagement SET seal = sealed(name, own, peer, length, head, live,
         ("DELETE FROM journal WHERE engagement = 1; DELETE FROM engagement WHERE id = 1", "1 of 2 rows are missing"),
         ("DELETE FROM engagement WHERE id = 1", "rows of engagement 1 have no entry"),
         ("UPDATE engagement SET live = 0 WHERE id = 1", "was changed"),
+        (f"UPDATE engagement SET head = zeroblob(32) WHERE id = 1; {SEAL}", "ends at place 1; 1 were recorded"),
+        (f"UPDATE engagement SET own = 0 WHERE id = 1; {SEAL}", "holds [1, 0] moves; [0, 0] were recorded"),
+        (f"UPDATE engagement SET peer = 1 WHERE id = 1; {SEAL}", "holds [1, 0] moves; [1, 1] were recorded"),
         ("UPDATE journal SET link = zeroblob(32) WHERE id = 1", "does not follow the row before"),
         ("UPDATE journal SET at = '2026-11-25T12:00:01Z' WHERE id = 1", "does not follow the row before"),
         (
@@ -359,6 +362,9 @@ DELETIONS = {
     " (SELECT digest FROM evidence WHERE kind = 'equivocation'); DELETE FROM evidence WHERE kind = 'equivocation'",
     "the bytes with the entries": "DELETE FROM blob; DELETE FROM evidence",
     "the bytes": "DELETE FROM blob",
+    "an entry that nothing else names": "DELETE FROM evidence WHERE kind = 'status-list'",
+    "what the bytes were": "UPDATE blob SET raw = x'00' WHERE digest IN"
+    " (SELECT digest FROM evidence WHERE kind = 'equivocation')",
 }
 
 
@@ -375,7 +381,8 @@ async def test_deleted_evidence_is_a_defect(deletion: str, path: Path) -> None:
     row = signed(other, 1, old.method)
     fact = Row(other, 2, "noted", AT, OWN, None, "equivocation", digest_bytes(b"x"), b"x")
     twice = Blob(digest_bytes(b"the other copy"), b"the other copy", "equivocation", "Offer")
-    said = replace(move(other, 1), rows=(row, fact), outbox=(row.digest,), evidence=(blobs[0], twice))
+    bits = Blob(digest_bytes(b"a status list"), b"a status list", "status-list", "its address")
+    said = replace(move(other, 1), rows=(row, fact), outbox=(row.digest,), evidence=(blobs[0], twice, bits))
     await ledger.commit(said)
     report = await ledger.check()
     assert report.ok, report.defects
