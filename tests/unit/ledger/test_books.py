@@ -8,14 +8,15 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from backends.moves import engagement, move, reservation
+from backends.moves import AT, LATER, engagement, move, reservation
 from undersigned.errors import ConfigurationError, LedgerConflict, LedgerUnavailable, ScopeError
 from undersigned.ledger import Head, Ledger, Reservation, Seen, SqliteLedger, open_books, open_ledger
 from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, next_to
-from undersigned.ledger.sqlite_group import WriterState
+from undersigned.ledger.sqlite_group import Release, WriterState
 from undersigned.transparency import EMPTY_ROOT
 
 C = "uEiContract"
@@ -70,6 +71,30 @@ def test_what_others_booked_while_it_was_closed_counts(tmp_path: Path) -> None:
     book(other, reservation("two", "2", "5"))
     with pytest.raises(ScopeError):
         book(state, reservation("three", "1", "5"))
+
+
+def test_a_promise_that_a_group_changed_is_as_the_group_left_it(tmp_path: Path) -> None:
+    """And not as the table still has it: made for longer it stands, given back it is not given back once more."""
+    path = tmp_path / "ledger.db"
+    create_empty(path)
+    state = WriterState(HeadFile(next_to(path, ".head")))
+
+    def promise(id: str, amount: str, **more: Any) -> Reservation:
+        return reservation(id, amount, "5", **{"kind": "capacity", "until": AT, **more})
+
+    with closing(connect(path, writing=True)) as db:
+        state.read(db, beside=False)
+        stage = state.begin(db)
+        for one in (promise("p", "3"), promise("q", "1")):
+            state.apply(db, stage, one)
+        state.flush(db, stage)
+        db.execute("COMMIT")
+        state.adopt(stage)
+        stage = state.begin(db)
+        for change in (promise("p", "3", until=LATER), Release("q"), promise("o", "1", contract="another")):
+            state.apply(db, stage, change)
+        assert state.apply(db, stage, promise("r", "1", at=LATER, until=LATER)) == {"read/EUR": "4"}
+        assert state.apply(db, stage, promise("s", "1", contract="another")) == {"read/EUR": "2"}
 
 
 async def test_what_is_kept_back_on_a_full_disk_is_the_writers(three: tuple[Ledger, ...], tmp_path: Path) -> None:
