@@ -43,7 +43,7 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import ContractError, FormatError
-from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.jsonld import HIRE_CONTEXT, code_of_unknown
 from undersigned.scope import whole_scope
 
 __all__ = [
@@ -112,8 +112,7 @@ def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> D
 
 
 def read_linked(document: Mapping[str, Any], of: type[T]) -> T:
-    """The JSON-LD document, which came alone or as JSON in a message, as an `of`: a context of its own inside it would
-    give its names another meaning, and another keyword another form.
+    """The JSON-LD document, which came alone or as JSON in a message, as an `of`.
 
     Raises:
         FormatError: `context_not_allowed`; `schema_violation`, `unknown_term`: as `to_struct`.
@@ -125,11 +124,10 @@ def read_linked(document: Mapping[str, Any], of: type[T]) -> T:
     try:
         return to_struct(document, of)
     except FormatError as exc:
-        name = exc.path.rpartition("/")[2]
-        if exc.code != "unknown_term" or not name.startswith("@"):
-            raise
-        code = "context_not_allowed" if name == "@context" else "schema_violation"
-        raise FormatError(code, "expected a member of the schema; came a JSON-LD keyword", path=exc.path) from exc
+        if exc.code == "unknown_term":
+            code = code_of_unknown(exc.path.rpartition("/")[2])
+            raise FormatError(code, exc.message, path=exc.path) from exc
+        raise
 
 
 def read_contract(document: Mapping[str, Any]) -> ContractDocument:

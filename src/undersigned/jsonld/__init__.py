@@ -2,7 +2,7 @@
 
 from undersigned.jsonld.canonical import CANON_LIMITS, CanonLimits, canonical_quads
 from undersigned.jsonld.compiled import compiled_quads, compiled_table
-from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT, Contexts
+from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT, Contexts, code_of_unknown
 from undersigned.jsonld.loader import closed_loader
 from undersigned.jsonld.processor import document_quads, expand, to_quads
 
@@ -14,6 +14,7 @@ __all__ = [
     "Contexts",
     "canonical_quads",
     "closed_loader",
+    "code_of_unknown",
     "compiled_quads",
     "compiled_table",
     "document_quads",

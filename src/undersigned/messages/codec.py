@@ -32,7 +32,7 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import FormatError, ProofError, UndersignedError
-from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.jsonld import HIRE_CONTEXT, code_of_unknown
 from undersigned.messages.attestation import Delivery, Review
 from undersigned.messages.base import VERSIONS, Message
 from undersigned.messages.conflict import Ruling
@@ -245,15 +245,10 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
     if named := _NAMED.match(said):
         unknown, name = named[1] == "contains unknown", named[2]
         path = f"{path}/{_cut(name).replace('~', '~0').replace('/', '~1')}"
-        if not unknown:
-            said = "expected this member; came none"
-        elif name == "@context":
-            # A context inside a body would give its names another meaning.
-            code, said = "context_not_allowed", "expected no context inside a message; came one"
-        elif name.startswith("@"):
-            said = "expected a member of the schema; came a JSON-LD keyword"
+        if unknown:
+            code, said = code_of_unknown(name), "expected a member of the schema; came another"
         else:
-            code, said = "unknown_term", "expected a member of the schema; came another"
+            said = "expected this member; came none"
     else:
         said = f"{_plainly(said)}; came {_shown(_value_at(content, path))}"
     if path.endswith("/@context"):

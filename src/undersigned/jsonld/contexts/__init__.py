@@ -21,13 +21,23 @@ from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError
 from undersigned.jsonld.contexts.published import TABLES
 
-__all__ = ["CONTEXTS", "HIRE_CONTEXT", "PINNED", "Contexts", "checked", "context_bytes"]
+__all__ = ["CONTEXTS", "HIRE_CONTEXT", "PINNED", "Contexts", "checked", "code_of_unknown", "context_bytes"]
 
 Contexts: TypeAlias = Mapping[str, Mapping[str, Any]]
 """From the IRI of a context to its document, `{"@context": ...}`."""
 
 HIRE_CONTEXT: Final = "https://w3id.org/hire/v1"
 """The one `@context` of our messages and documents."""
+
+
+def code_of_unknown(name: str) -> str:
+    """With which code a member of this name is refused that the schema of our messages and documents does not have: a
+    context of its own would give the names in it another meaning, and another keyword what it stands in another form.
+    """
+    if name == "@context":
+        return "context_not_allowed"
+    return "schema_violation" if name.startswith("@") else "unknown_term"
+
 
 CREDENTIALS: Final = "https://www.w3.org/ns/credentials"
 SECURITY: Final = "https://w3id.org/security"
