@@ -23,7 +23,6 @@ from msgspec.structs import replace
 from undersigned.encoding import (
     DIDURL_PATTERN,
     FOREIGN_LIMITS,
-    MESSAGE_LIMITS,
     DidUrl,
     JsonObject,
     base64url_decode,
@@ -166,7 +165,7 @@ def verify_jws(signed: Jws, key: PublicKey, *, remember: bool = False) -> None:
 
 
 def _object(part: str, max_bytes: int, name: str) -> JsonObject:
-    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=max(max_bytes, MESSAGE_LIMITS.max_string))
+    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=max_bytes)
     value = decode_json(base64url_decode(part), limits)
     if not isinstance(value, dict):
         raise FormatError("schema_violation", f"expected a JSON object as {name}")
