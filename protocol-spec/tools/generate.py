@@ -43,6 +43,8 @@ from undersigned.credentials import CLAIMS
 from undersigned.errors import CODES
 from undersigned.evidence import LogProof, LogProofs, Manifest, Member, Withheld, WithheldList
 from undersigned.interop import chosen
+from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.jsonld.contexts import PINNED, context_bytes
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
@@ -468,6 +470,8 @@ def wanted() -> dict[Path, str]:
     """Every file that is generated, in whole or in part, with the text it should have."""
     files = {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
     files[SPEC / "tables.json"] = tables_as_data()
+    others = {iri: json.loads(context_bytes(iri)) for iri in PINNED if iri != HIRE_CONTEXT}
+    files[SPEC / "context" / "published.json"] = json.dumps(others, indent=2) + "\n"
     files[SPEC / "requirements.yml"] = requirements.as_yaml()
     for path in sorted(SPEC.rglob("*.md")):
         text = path.read_text()

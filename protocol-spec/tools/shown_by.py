@@ -460,7 +460,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/proof-on-no-other",
         "presentations/proof-twice",
     ),
-    "HIRE-CRD-10": ("presentations/context",),
+    "HIRE-CRD-10": ("presentations/context*",),
     "HIRE-CRD-11": ("presentations/shape-*", "presentations/issuer-no-did"),
     "HIRE-CRD-02": ("presentations/status-*",),
     "HIRE-CRD-03": ("presentations/too-many",),
@@ -507,6 +507,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/status-with-a-number-for-a-place",
         "presentations/status-with-text-for-a-list",
     ),
+    "HIRE-STA-04": ("presentations/status-of-a-place-with-dots",),
     "HIRE-STA-01": (
         "presentations/status-clear",
         "presentations/status-without-multibase",
@@ -747,7 +748,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/suspended-because-revoked",
         "journals/resumed-after-revoked",
     ),
-    "HIRE-LD-06": ("presentations/too-many-nodes", "presentations/lost-*"),
+    "HIRE-LD-06": ("presentations/too-many-nodes", "presentations/lost-*", "presentations/fractions-rdfc"),
     "HIRE-VC-02": ("presentations/claim-with-*schema",),
     "HIRE-VC-03": (
         "schemas/credentials/*",

@@ -271,9 +271,38 @@ def _credentials() -> Iterator[Vector]:
         ("an-empty-array-of-types", "an empty array of types", {"credentialSubject__type": []}),
         ("a-value-twice", "a type that stands there twice", {"type": 2 * ["VerifiableCredential"]}),
         ("a-relative-iri", "a relative IRI", {"credentialSubject__also": {"id": "here"}}),
+        ("what-is-no-iri", "an id that is no IRI", {"credentialSubject__also": {"id": "urn:x:{"}}),
+        ("a-number", "a whole number that not every reader keeps", {"credentialSubject__also": 1e21}),
     ):
         more = answer(changed(graph, **members))
-        yield _vector(f"lost-{name}", f"{says} in what an RDF suite has signed", more, "schema_violation")
+        code = "number_out_of_range" if name == "a-number" else "schema_violation"
+        yield _vector(f"lost-{name}", f"{says} in what an RDF suite has signed", more, code)
+    fractions = [1e-7, -2.5e-300, 1 + 2**-16, 1 + 3 * 2**-16, 0.1]  # the third and fourth lie midway between two texts
+    numbers = signed(
+        changed({**plain, "@context": contexts}, credentialSubject__also=fractions), suite="eddsa-rdfc-2022"
+    )
+    yield _vector("fractions-rdfc", "fractions under an RDF suite, as `%1.15E` writes them", answer(numbers))
+    known_as = {"credentialSubject__alsoKnownAs": "https://acme.example/me"}
+    key = {"type": "Multikey", "publicKeyMultibase": AGENT.method.partition("#")[2]}
+    jwk = {
+        "type": "JsonWebKey",
+        "publicKeyJwk": {"crv": "Ed25519", "kty": "OKP", "x": "11qY", "also": [None, {"type": []}]},
+    }
+    for context, members in (
+        ("www.w3.org/ns/did/v1", known_as),
+        ("www.w3.org/ns/cid/v1", known_as),
+        (
+            "w3id.org/security/data-integrity/v2",
+            {"credentialSubject__proof": {"type": "DataIntegrityProof", "challenge": "x"}},
+        ),
+        ("w3id.org/security/multikey/v1", {"evidence": key}),
+        ("w3id.org/security/jwk/v1", {"evidence": jwk}),  # in a JSON literal nothing is lost
+    ):
+        listed = changed(plain, **{"@context": [contexts[0], f"https://{context}"]}, **members)
+        name = context.split("/")[-2]
+        yield _vector(
+            f"context-{name}", f"one that rests on {context} too", answer(signed(listed, suite="eddsa-rdfc-2022"))
+        )
     colon = signed(changed(document, **{"ex:also": "x"}))
     yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
     twice = signed(changed(document, id=AGENT.did))
@@ -544,6 +573,12 @@ def _statuses() -> Iterator[Vector]:
     half = answer(signed({**document, "credentialStatus": away}))
     yield _vector(
         "status-one-not-there", "set in one list, and no other one there", half, "status_unavailable", lists=at(SET)
+    )
+    dots = "https://status.example/a/../1"
+    there = answer(signed({**document, "credentialStatus": status_entry(dots, PLACE)}))
+    as_it_is = {dots: at(id=dots)[LIST]}
+    yield _vector(
+        "status-of-a-place-with-dots", "a list that is asked for as its URL is written", there, lists=as_it_is
     )
     several = at(credentialSubject__statusPurpose=["suspension", "revocation"])
     yield _vector("status-of-two-purposes", "a list of two purposes", shown, lists=several)

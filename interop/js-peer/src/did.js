@@ -66,10 +66,16 @@ export function webUrl(did, local) {
   return `${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`;
 }
 
-/** @param {URL} url @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
-export async function fetchBytes(url, limit = BYTES, accept = 'application/did+json, application/json') {
+const SPELLED = /^https?:\/\/[\w.-]+(?::[0-9]{0,5})?(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
+
+/** @param {string} text of a URL, whose path and query are asked for as they are written @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
+export async function fetchBytes(text, limit = BYTES, accept = 'application/did+json, application/json') {
+  const [spelled, path = '/', query] = SPELLED.exec(text) ?? [];
+  check(spelled !== undefined && URL.canParse(text), 'did_unresolvable', 'no host of a URL'); // as with a label that begins as punycode and is none
+  const url = new URL(text);
   const loopback = url.hostname === 'localhost';
   const options = {
+    path: query ? `${path}?${query}` : path,
     signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept, 'accept-encoding': 'identity' },
     lookup: loopback ? undefined : safeLookup, agent: false,
   };
@@ -165,9 +171,7 @@ export class Resolver {
     const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));
     if (kept && this.now() - kept.at <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
     const at = this.now();
-    const url = webUrl(did, this.local);
-    check(URL.canParse(url), 'did_unresolvable', 'no host of a URL'); // a label that begins as punycode and is none
-    const bytes = await fetchBytes(new URL(url));
+    const bytes = await fetchBytes(webUrl(did, this.local));
     let document;
     try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
     checkForm(document, did);

@@ -5,12 +5,11 @@ import { check, HireError } from './errors.js';
 import { CONTEXT, fromBase58, hash, instant, isObject, jcs, moment, newId, seconds, toBase58 } from './encoding.js';
 import { SUITES, sign, verify } from './keys.js';
 import { keyFor } from './did.js';
-import { hireContext } from './spec.js';
+import { hireContext, published } from './spec.js';
 
 const MEMBERS = new Set(['type', '@context', 'id', 'cryptosuite', 'created', 'expires', 'verificationMethod', 'proofPurpose', 'proofValue', 'previousProof', 'challenge', 'domain', 'nonce']);
 const W3C = ['https://www.w3.org/ns/credentials/v2', 'https://www.w3.org/ns/credentials/undefined-terms/v2'];
-const LISTED = new Set([CONTEXT, ...W3C, ...['ns/did/v1', 'ns/cid/v1'].map((name) => `https://www.w3.org/${name}`),
-  ...['data-integrity/v1', 'data-integrity/v2', 'multikey/v1', 'jwk/v1'].map((name) => `https://w3id.org/security/${name}`)]);
+const LISTED = new Set([CONTEXT, ...Object.keys(published)]);
 
 /** A credential or presentation rests on contexts that the specification lists, in every suite (HIRE-CRD-10). @param {any} document */
 export function checkContexts(document) {
@@ -21,7 +20,7 @@ export function checkContexts(document) {
 export const DID_CONFIGURATION = 'https://identity.foundation/.well-known/did-configuration/v1';
 const LINKED = Object.fromEntries(['LinkedDomains', 'DomainLinkageCredential', 'origin', 'linked_dids']
   .map((term) => [term, `https://identity.foundation/.well-known/resources/did-configuration/#${term}`]));
-const CONTEXTS = new Map([[CONTEXT, hireContext], [DID_CONFIGURATION, { '@context': { '@version': 1.1, '@protected': true, ...LINKED } }], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
+const CONTEXTS = new Map([...Object.entries(published), [CONTEXT, hireContext], [DID_CONFIGURATION, { '@context': { '@version': 1.1, '@protected': true, ...LINKED } }], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
 
 /** @param {string} url */
 async function documentLoader(url) {
@@ -30,21 +29,36 @@ async function documentLoader(url) {
   return { contextUrl: null, documentUrl: url, document, tag: 'static' }; // the library keeps what it made of one that never changes
 }
 
+const TYPE = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#type';
+const DOUBLE = 'http://www.w3.org/2001/XMLSchema#double';
 const SIGNATURE = 200;
+/** An IRI (RFC 3987) with its scheme: what is none, or is relative, RDF has no place for. */
+const IRI = (() => {
+  const name = "(?:[-\\w.~!$&'()*+,;=\\u{A0}-\\u{D7FF}\\u{F900}-\\u{FDCF}\\u{FDF0}-\\u{FFEF}\\u{10000}-\\u{DFFFD}\\u{E1000}-\\u{EFFFD}]|%[0-9A-Fa-f]{2})";
+  const character = `(?:${name}|[:@])`;
+  const authority = `(?:(?:${name}|:)*@)?(?:\\[[0-9A-Fa-f:.]+\\]|${name}*)(?::[0-9]*)?`;
+  const path = `(?://${authority}(?:/${character}*)*|/?(?:${character}+(?:/${character}*)*)?)`;
+  return new RegExp(`^[A-Za-z][A-Za-z0-9+.-]*:${path}(?:\\?(?:${character}|[/?\\u{E000}-\\u{F8FF}\\u{F0000}-\\u{10FFFD}])*)?(?:#(?:${character}|[/?])*)?$`, 'u');
+})();
 const QUADS = 4096;
 const BLANK_NODES = 64;
 
 /** @param {any} document @returns {Promise<string>} canonical N-Quads */
 async function rdfc(document) {
-  // In documents of ours, whose schemas are closed, JSON literals may have such members.
-  check(document['@context'] === CONTEXT || !isDropped(document), 'schema_violation', 'null, or an empty array of types');
   try {
     const options = { safe: true, documentLoader, rdfDirection: null };
     const expanded = await jsonld.expand(document, options);
-    expanded.forEach(checkKept);
+    // those in JSON literals are still there
+    check(droppable(document) === droppable(expanded), 'schema_violation', 'null, or an empty array of types');
+    expanded.forEach(keepWhole);
     const quads = /** @type {any[]} */ (await jsonld.toRDF(expanded, { ...options, skipExpansion: true }));
     // Work is limited before it begins (HIRE-LD-06): labels of blank nodes can take time that grows with their factorial.
     const blank = new Set(quads.flatMap(({ subject, object, graph }) => [subject, object, graph]).filter((term) => term.termType === 'BlankNode').map((term) => term.value));
+    const isName = (/** @type {any} */ term) => term?.termType !== 'NamedNode' || IRI.test(term.value);
+    for (const { subject, predicate, object, graph } of quads) {
+      check(predicate.value !== TYPE || isName(object), 'unknown_term', 'a type that is no IRI');
+      check([subject, predicate, object, object.datatype, graph].every(isName), 'schema_violation', 'no IRI');
+    }
     check(quads.length <= QUADS && blank.size <= BLANK_NODES, 'canon_limit', `${quads.length} quads, ${blank.size} blank nodes`);
     return await jsonld.canonize(expanded, { ...options, skipExpansion: true, algorithm: 'RDFC-1.0', format: 'application/n-quads' });
   } catch (error) {
@@ -54,16 +68,36 @@ async function rdfc(document) {
   }
 }
 
-/** Whether something in it leaves no trace in an expanded document. @param {any} value @returns {boolean} */
-const isDropped = (value) => value === null || (typeof value === 'object'
-  && ([value.type, value['@type']].some((of) => Array.isArray(of) && of.length === 0) || Object.values(value).some(isDropped)));
+/** How much of it leaves no trace in an expanded document. @param {any} value @returns {number} */
+function droppable(value) {
+  if (value === null) return 1;
+  if (typeof value !== 'object') return 0;
+  const types = [value.type, value['@type']].filter((of) => Array.isArray(of) && of.length === 0);
+  return Object.values(value).reduce((sum, one) => sum + droppable(one), types.length);
+}
 
-/** What RDF would lose is refused (HIRE-LD-06): with it, two documents would have one signature. Two nodes without a name are two. @param {any} value of an expanded document */
-function checkKept(value) {
+/** A fraction as RDF has it, `%1.15E` without the zeros behind: of two texts as near as each other the even one. @param {number} value */
+function fraction(value) {
+  const [even] = /^-?[0-9]\.[0-9]{14}[02468](?=50*e)/.exec(value.toExponential(100)) ?? [];
+  const text = value.toExponential(15);
+  return (even ? even + text.slice(text.indexOf('e')) : text).replace(/([0-9])0*e\+?/, '$1E');
+}
+
+/**
+ * What RDF would lose is refused (HIRE-LD-06): with it, two documents would have one signature. Two nodes without a name are two. Fractions are written here, for the
+ * library loses those that JavaScript writes without a point. @param {any} value of an expanded document
+ */
+function keepWhole(value) {
+  const { '@value': said, '@type': type } = isObject(value) ? value : {};
+  check(typeof said !== 'string' || type !== DOUBLE, 'schema_violation', 'a number written as text');
+  if (typeof said === 'number' && type !== '@json') {
+    check(Math.abs(said) <= Number.MAX_SAFE_INTEGER, 'number_out_of_range', 'an integer that not every reader keeps');
+    if (!Number.isInteger(said)) Object.assign(value, { '@value': fraction(said), '@type': type ?? DOUBLE });
+  }
   for (const [name, inner] of Object.entries(isObject(value) ? value : {})) {
     if (!Array.isArray(inner) || name === '@value') continue;
     check(inner.length > 0 || name === '@list', 'schema_violation', `an empty array in ${name}`);
-    inner.forEach(checkKept);
+    inner.forEach(keepWhole);
     const named = inner.filter((one) => !isObject(one) || '@value' in one || '@id' in one).map((one) => jcs(one['@id'] ?? one));
     check(name === '@list' || new Set(named).size === named.length, 'schema_violation', `a repeated value of ${name}`);
   }

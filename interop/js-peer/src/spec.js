@@ -11,7 +11,10 @@ export const specJson = (name) => JSON.parse(readFileSync(`${SPEC}/${name}`, 'ut
 export const tables = specJson('tables.json');
 export const hireContext = checkedContext('context/hire-v1.jsonld', '0e093abd736c0c70778648135fae1d6ac3ac6a472bb04e23a7a81909763fac30');
 
-/** A context is what signatures rest on, so another one than this is none (HIRE-LD-05). @param {string} name @param {string} sha256 */
+/** Those of others, by IRI. */
+export const published = checkedContext('context/published.json', '982a70f2dae12364577ac2c61fbf5702b5dbbc3e41306648aad9f96c8a56e913');
+
+/** Contexts are what signatures rest on, so other ones than these are none (HIRE-LD-05). @param {string} name @param {string} sha256 */
 function checkedContext(name, sha256) {
   const bytes = readFileSync(`${SPEC}/${name}`);
   if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw new HireError('context_tampered', name);

@@ -13,7 +13,7 @@ const ENTRIES = 8;
 const TRAILER = 8;
 const GZIP = [0x1f, 0x8b, 0x08];
 
-/** @typedef {(url: URL, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
+/** @typedef {(url: string, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
 /** @typedef {{local: boolean, resolve: import('./did.js').Resolver['resolve']}} Issuers */
 
 /**
@@ -82,10 +82,11 @@ async function fetchList(url, issuer, resolver, now, fetch) {
 
 /** @param {string} text @param {Issuers} resolver @param {Fetch} fetch */
 async function fetchFrom(text, resolver, fetch) {
+  check(URL.canParse(text), 'status_unavailable', text);
   const url = new URL(text);
   const local = resolver.local && url.protocol === 'http:' && url.hostname === 'localhost';
   check(local || (url.protocol === 'https:' && !/^[0-9.]+$|^\[/.test(url.hostname)), 'status_unavailable', text);
-  return fetch(url, DOCUMENT, 'application/vc');
+  return fetch(text, DOCUMENT, 'application/vc');
 }
 
 /** Length of the header of a gzip member (RFC 1952, section 2.3). @param {Buffer} packed */

@@ -147,9 +147,9 @@ kinds.presentation = async function presentation(input, of) {
     const now = seconds(of.now);
     const carried = { presentation: readJson(input, { foreign: true }), sender: of.holder, recipient: of.domain, engagement: of.engagement, answers: of.challenge };
     const credentials = await verifyPresentation(carried, resolver, now);
-    const fetch = async (/** @type {URL} */ url) => {
-      if (!of.lists?.[url.href]) throw new Error('not there');
-      return Buffer.from(JSON.stringify(of.lists[url.href]));
+    const fetch = async (/** @type {string} */ url) => {
+      if (!of.lists?.[url]) throw new Error('not there');
+      return Buffer.from(JSON.stringify(of.lists[url]));
     };
     for (const credential of credentials) await checkStatus(credential, resolver, now, { fetch });
     const made = (/** @type {any} */ { proof: proofs, ...document }) => {

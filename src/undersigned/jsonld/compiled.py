@@ -26,7 +26,7 @@ from pyoxigraph import NamedNode
 
 from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError
-from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT
+from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT, code_of_unknown
 
 __all__ = ["compiled_quads", "compiled_table", "escaped", "is_iri"]
 
@@ -294,9 +294,7 @@ def _iri(value: Any, path: str) -> str:
 
 
 def _unknown(name: str, path: str) -> FormatError:
-    if name.startswith("@"):
-        return FormatError("schema_violation", f"expected no JSON-LD keyword; came {name[:64]!r}", path=path)
-    return FormatError("unknown_term", f"expected terms of the hire context; came {name[:64]!r}", path=path)
+    return FormatError(code_of_unknown(name), f"expected terms of the hire context; came {name[:64]!r}", path=path)
 
 
 @cache

@@ -366,14 +366,17 @@ function matches(pattern, text) {
 const violated = (path, text) => new Refused("schema_violation", text, path);
 const pointed = (name) => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
-/** As `checkSchema`, of JSON-LD: a context inside it would give its names another meaning, and another keyword another form. */
+/** With which code a member of JSON-LD is refused that nothing defines: a context of its own would give the names in it another meaning, and another keyword another form. */
+const codeOfUnknown = (name) => (name === "@context" ? "context_not_allowed" : name.startsWith("@") ? "schema_violation" : "unknown_term");
+
+/** As `checkSchema`, of JSON-LD. */
 function checkLinked(schema, value) {
   try {
     checkSchema(schema, value);
   } catch (error) {
     const name = error instanceof Refused ? error.path.split("/").at(-1) : "";
     if (!name.startsWith("@")) throw error;
-    throw new Refused(name === "@context" ? "context_not_allowed" : "schema_violation", error.message, error.path);
+    throw new Refused(codeOfUnknown(name), error.message, error.path);
   }
 }
 

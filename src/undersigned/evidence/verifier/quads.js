@@ -5,7 +5,7 @@ const RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const OWN_GRAPH = " _:a .\n";
 const ESCAPES = { "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r" };
 
-const unknown = (name, path) => new Refused(name.startsWith("@") ? "schema_violation" : "unknown_term", "expected terms of the hire context", path);
+const unknown = (name, path) => new Refused(codeOfUnknown(name), "expected terms of the hire context", path);
 const misshapen = (text, path) => new Refused("schema_violation", `expected ${text}`, path);
 
 function escaped(text) {
