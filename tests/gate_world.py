@@ -267,3 +267,20 @@ async def about_to_answer() -> AsyncIterator[str]:
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def lines(fields: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields)
+
+
+async def raw(url: str, sent: str, *, half: bool = False) -> bytes:
+    """All that comes back for these bytes; with `half` the sender leaves in the middle."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    try:
+        writer.write(sent.encode())
+        await writer.drain()
+        if half:
+            writer.write_eof()
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()

@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec import structs
 
-from gate_world import ORIGIN, RULES, World, at_work, serving, under_uvicorn
+from gate_world import ORIGIN, RULES, World, at_work, lines, raw, serving, under_uvicorn
 from integration.hires import until
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.gates import ContractKeys
@@ -190,6 +190,19 @@ async def test_a_body_that_is_stated_too_long_or_does_not_come_whole_is_refused(
         await until(lambda: [one["status"] for one in logs if one["event"] == "request refused"] == [413, 400])
     await runner.cleanup()
     await desk.close()
+
+
+@pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
+async def test_a_body_that_does_not_arrive_is_given_up(world: World, under: Any) -> None:
+    """HIRE-GTS-04: nothing is booked for it, and the application does not hear of it."""
+    seen = Seen()
+    async with world.desk() as desk, under(RequestGate(desk, world.rules, body_seconds=0.05), seen) as url:
+        fields = lines(await world.signed("PUT", "/files/x", b"abcdef"))
+        heard = await raw(url, f"PUT /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n{fields}\r\nabc")
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(heard.partition(b"\r\n\r\n")[2])["code"] == "timeout"
+    assert not seen.bodies
+    assert (await world.used()).get("write/bytes", "0") == "0"
 
 
 @pytest.mark.parametrize("under", [under_aiohttp, under_asgi])

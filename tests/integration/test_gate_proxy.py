@@ -19,7 +19,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import structs
 
-from gate_world import ORIGIN, RULES, Heard, Service, World, about_to_answer, at_work, proxied, served
+from gate_world import ORIGIN, RULES, Heard, Service, World, about_to_answer, at_work, lines, proxied, raw, served
 from integration.interrupted import Interrupted
 from support import refuses
 from undersigned.bridges.gate_rules import read_rules
@@ -410,7 +410,7 @@ async def test_a_body_that_does_not_arrive_is_given_up(world: World) -> None:
     async with (
         world.desk() as desk,
         served(service) as upstream,
-        GateProxy(RequestGate(desk, world.rules), upstream, body_seconds=0.05) as proxy,
+        GateProxy(RequestGate(desk, world.rules, body_seconds=0.05), upstream) as proxy,
     ):
         heard = await raw(proxy.url, f"PUT /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n{fields}\r\nabc")
     assert heard.startswith(b"HTTP/1.1 408 ")
@@ -945,20 +945,3 @@ async def test_without_the_wish_no_answer_is_signed(world: World) -> None:
         fields = await world.signed("GET", APP)
         heard = await world.send(url, "GET", APP, fields)
     assert await world.judged(heard, "GET", APP, fields) == "proof_missing"
-
-
-def lines(fields: tuple[tuple[str, str], ...]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in fields)
-
-
-async def raw(url: str, sent: str, *, half: bool = False) -> bytes:
-    """All that comes back for these bytes; with `half` the sender leaves in the middle."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-    try:
-        writer.write(sent.encode())
-        await writer.drain()
-        if half:
-            writer.write_eof()
-        return await asyncio.wait_for(reader.read(), 20)
-    finally:
-        writer.close()

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
-from gate_world import ORIGIN, SCOPE, Service, at_work, hire, proxied, serving
+from gate_world import ORIGIN, SCOPE, Service, at_work, hire, proxied, serving, under_uvicorn
 from integration.hires import until
 from security.raw_peer import Streams
-from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate, gate_proxy, gate_remote
+from undersigned.daemon import AsgiGate, Ask, GateProxy, RemoteDesk, RequestGate, aiohttp_gate, gate_proxy, gate_remote
 from undersigned.daemon.gate_desk import GateRefusal, RequestSigner, Visit
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
 from undersigned.daemon.near import NearListener
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ScopeError, TransportError
+
+Handler: TypeAlias = Callable[[Any], Awaitable[web.StreamResponse]]
 
 
 async def test_a_provider_whose_did_document_does_not_come_holds_up_nobody_else(tmp_path: Path) -> None:
@@ -83,7 +87,31 @@ async def test_nor_does_one_whose_contracts_are_not_known_at_the_gate_yet(tmp_pa
         assert not desk._shares
 
 
-async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_others(tmp_path: Path) -> None:
+@asynccontextmanager
+async def behind_a_proxy(gate: RequestGate, slow: Handler) -> AsyncIterator[str]:
+    async with serving(slow) as upstream, GateProxy(gate, upstream) as proxy:
+        yield proxy.url
+
+
+@asynccontextmanager
+async def under_aiohttp(gate: RequestGate, slow: Handler) -> AsyncIterator[str]:
+    async with serving(slow, middlewares=[aiohttp_gate(gate)]) as url:
+        yield url
+
+
+@asynccontextmanager
+async def under_asgi(gate: RequestGate, slow: Handler) -> AsyncIterator[str]:
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        await slow(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with under_uvicorn(AsgiGate(app, gate), "off") as url:
+        yield url
+
+
+@pytest.mark.parametrize("gated", [behind_a_proxy, under_aiohttp, under_asgi])
+async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_others(tmp_path: Path, gated: Any) -> None:
     """HIRE-GTS-17: the service is slow, or the provider reads slowly; what is more than its part is refused at once."""
     asked, answered = 0, asyncio.Event()
 
@@ -93,18 +121,19 @@ async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_oth
         await answered.wait()
         return web.Response(text="done")
 
-    async with at_work(tmp_path) as world, world.desk() as desk, serving(slow) as upstream:
+    async with at_work(tmp_path) as world, world.desk() as desk:
         gate = RequestGate(desk, world.rules)
-        async with GateProxy(gate, upstream) as proxy, ClientSession(connector=TCPConnector(limit=0)) as session:
+        async with gated(gate, slow) as url, ClientSession(connector=TCPConnector(limit=0)) as session:
             here = world._replace(session=session)
-            asks = [asyncio.create_task(here.ask(proxy.url, "GET", "/customers/a")) for _ in range(2 * UNDER_WAY)]
+            asks = [asyncio.create_task(here.ask(url, "GET", "/customers/a")) for _ in range(2 * UNDER_WAY)]
             await until(lambda: asked == UNDER_WAY and sum(one.done() for one in asks) == UNDER_WAY)
             assert {one.result().no[:2] for one in asks if one.done()} == {(503, "overloaded")}
             answered.set()
             assert (
                 sorted(heard.status for heard in await asyncio.gather(*asks)) == [200] * UNDER_WAY + [503] * UNDER_WAY
             )
-            assert (await here.ask(proxy.url, "GET", "/customers/a")).status == 200, "and then there is room"
+            assert (await here.ask(url, "GET", "/customers/a")).status == 200, "and then there is room"
+            await gate.close()
         assert not gate._under_way
 
 

@@ -51,7 +51,7 @@ def json_response(status: int, body: bytes, media_type: str = "application/json"
 
 
 @asynccontextmanager
-async def arriving(seconds: float | None = None) -> AsyncGenerator[None]:
+async def arriving(seconds: float) -> AsyncGenerator[None]:
     """Around the reading of a request's body, which has so many seconds.
 
     Raises:

@@ -12,6 +12,7 @@ Source: protocol-spec/14-gates.md
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -45,30 +46,32 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
     @web.middleware
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
         knock: VerifiedHead | None = None
-        try:
-            fields = text_fields(request.raw_headers)
-            knock = await gate.head(request.method, request.raw_path, fields)
-            gate.check_length(request.content_length or 0)
-            if encoding := request.headers.get("Content-Encoding"):
-                text = f"expected a body without a content encoding; came {encoding[:40]!a}"
-                raise TransportError("bad_request", text)
+        with ExitStack() as turn:
             try:
-                async with arriving():
-                    body = await request.read()
-            except web.HTTPRequestEntityTooLarge as exc:
-                raise FormatError("too_large", "the body is longer than the application takes") from exc
-            gate.check_length(len(body))
-            granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
-        except UndersignedError as error:
-            status, problem = gate.refused(error, request.method, request.raw_path)
-            answer = problem_response(status, problem)
-            await sign_response(gate, knock, answer)
-            return answer
-        request[GRANTED] = granted
-        # If the handler raises, nobody knows how far it came, and what was booked stays spent.
-        response = await handler(request)
-        gate.done(granted.permit)
-        await sign_response(gate, knock, response)
-        return response
+                fields = text_fields(request.raw_headers)
+                knock = await gate.head(request.method, request.raw_path, fields)
+                turn.enter_context(gate.turn(knock))
+                gate.check_length(request.content_length or 0)
+                if encoding := request.headers.get("Content-Encoding"):
+                    text = f"expected a body without a content encoding; came {encoding[:40]!a}"
+                    raise TransportError("bad_request", text)
+                try:
+                    async with arriving(gate.body_seconds):
+                        body = await request.read()
+                except web.HTTPRequestEntityTooLarge as exc:
+                    raise FormatError("too_large", "the body is longer than the application takes") from exc
+                gate.check_length(len(body))
+                granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
+            except UndersignedError as error:
+                status, problem = gate.refused(error, request.method, request.raw_path)
+                answer = problem_response(status, problem)
+                await sign_response(gate, knock, answer)
+                return answer
+            request[GRANTED] = granted
+            # If the handler raises, nobody knows how far it came, and what was booked stays spent.
+            response = await handler(request)
+            gate.done(granted.permit)
+            await sign_response(gate, knock, response)
+            return response
 
     return gated

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import ExitStack
 from typing import Any, Final, TypeAlias
 
 from undersigned.errors import TransportError, UndersignedError
 
+from .edge import arriving
 from .gate_answers import OWN_FIELDS, bodiless
 from .gating import RequestGate, VerifiedHead, require_gate, text_fields
 
@@ -52,18 +54,21 @@ class AsgiGate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            with ExitStack() as turn:
+                await self._http(scope, receive, send, turn)
         elif scope["type"] == "websocket":
             # Only a request is signed, not what would follow on the socket.
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
-    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Message, receive: Receive, send: Send, turn: ExitStack) -> None:
         method, path = str(scope["method"]), _path(scope)
         knock: VerifiedHead | None = None
         try:
             headers = text_fields(scope["headers"])
             knock = await self._gate.head(method, path, headers)
-            body = await self._body(receive)
+            turn.enter_context(self._gate.turn(knock))
+            async with arriving(self._gate.body_seconds):
+                body = await self._body(receive)
             granted = await self._gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:
             await self._refuse(error, method, path, scope, self._signing(knock, send))

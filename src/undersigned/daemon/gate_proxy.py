@@ -51,8 +51,6 @@ Fields: TypeAlias = list[tuple[str, str]]
 _log: Final = structlog.get_logger("undersigned.gates")
 
 CONNECTIONS: Final = 1024
-BODY_SECONDS: Final = 60.0
-"""For a body to arrive whole."""
 UPSTREAM_SECONDS: Final = 60.0
 """For the service to be reached, and for each further piece of its answer."""
 MEMORY_BYTES: Final = 256 * 1024
@@ -93,12 +91,10 @@ class GateProxy(NearListener):
         host: str = "127.0.0.1",
         port: int = 0,
         told: Callable[[dict[str, Any]], None] | None = None,
-        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._gate = gate
         self._upstream = checked_server(upstream, "upstream", path=False).rstrip("/")
         self._told = told
-        self._body_seconds = body_seconds
         self._session: ClientSession | None = None
         super().__init__(self._handle, host, port, connections=CONNECTIONS)
 
@@ -167,7 +163,7 @@ class GateProxy(NearListener):
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         digest, length = hashlib.sha256(), 0
-        async with arriving(self._body_seconds):
+        async with arriving(self._gate.body_seconds):
             async for chunk in request.content.iter_chunked(CHUNK_BYTES):
                 length += len(chunk)
                 self._gate.check_length(length)

@@ -37,6 +37,8 @@ __all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate", "text_fi
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
 KNOWN_CONTRACTS: Final = 4096
+BODY_SECONDS: Final = 60.0
+"""For a body to arrive whole."""
 UNDER_WAY: Final = 64
 """Requests of one provider that a gate has under way: each holds connections, as long as its sender likes."""
 _SIGNED_FIELDS: Final = frozenset({"hire-contract", "content-digest", "signature-input", "signature"})
@@ -204,9 +206,10 @@ class RequestGate(Gatekeeper):
         clock: Clock | None = None,
         ticks: Callable[[], float] = steady_seconds,
         keys_seconds: float = KEYS_SECONDS,
+        body_seconds: float = BODY_SECONDS,
         sign_answers: bool = False,
     ) -> None:
-        """`desk` is `peer.desk`, or a `RemoteDesk`.
+        """`desk` is `peer.desk`, or a `RemoteDesk`. A body has `body_seconds` to arrive.
 
         Raises:
             ConfigurationError: `bad_configuration`: `rules` are not what `read_rules` returns.
@@ -217,6 +220,7 @@ class RequestGate(Gatekeeper):
             )
         super().__init__(desk, clock=clock, ticks=ticks, keys_seconds=keys_seconds, sign_answers=sign_answers)
         self.rules = rules
+        self.body_seconds = body_seconds
 
     async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> VerifiedHead:
         """`knock`, at the origin of the rules."""
