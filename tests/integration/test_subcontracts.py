@@ -38,7 +38,7 @@ from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting, Terms
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.did import DidDocument, make_document
-from undersigned.encoding import Did, canonicalize, digest_bytes, shift
+from undersigned.encoding import Did, canonicalize, digest_bytes, seconds_between, shift
 from undersigned.errors import (
     ConfigurationError,
     LedgerUnavailable,
@@ -101,12 +101,15 @@ def costs(amount: str) -> Callable[[Terms], Terms]:
 
 async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
     homes = await homes_of(tmp_path, 3)
-    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, initech):
+    handler = hiring(homes[2].configuration.did, decide_seconds=700)
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
         result = await acme.hire(homes[1].configuration.did, **deep(1))
         assert result["summary.txt"] == FIRST_LINE
         engagements = {s.role: s for s in await globex.ledger.summaries()}
         child = await load_engagement(globex.ledger, engagements["hirer"], globex.identity.did)
         parent = await load_engagement(globex.ledger, engagements["provider"], globex.identity.did)
+        inquiry = child.moves[0]
+        assert seconds_between(inquiry.respond_by, inquiry.closes_at) == 640, "as its hirer said"
         assert child.engagement.offer.terms.parent == result.contract
         (known,) = parent.engagement.contract.children
         assert (known.outcome, known.contract) == ("review accepted", engagements["hirer"].contract)
