@@ -50,7 +50,7 @@ from undersigned.errors import (
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
 from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
-from undersigned.protocol import Engagement
+from undersigned.protocol import Engagement, Reserve
 from undersigned.runtime import (
     Conversation,
     Home,
@@ -63,10 +63,11 @@ from undersigned.runtime import (
 )
 from undersigned.runtime.agent import subcontracts
 from undersigned.runtime.engagement import waking
+from undersigned.runtime.engagement.turn import Booked
 from undersigned.runtime.evidence import export
 from undersigned.runtime.execution import signs_of_life, work
 from undersigned.runtime.fetching.gather import Gatherer
-from undersigned.scope import Action, Grant, Limit, Scope
+from undersigned.scope import Action, Grant, Limit, Scope, compile_scope, read_scope
 from unit.cli.running import Ran, run
 
 FIRST_LINE = REPORT.split(b"\n", 1)[0]
@@ -695,37 +696,100 @@ async def test_sc_58_a_child_costs_no_more_than_is_held_for_it(tmp_path: Path) -
         await hire
 
 
-async def test_sc_58_an_amendment_leaves_room_for_all_children_together(tmp_path: Path) -> None:
-    """HIRE-SUB-08: each of two would fit under it, and both would not."""
-    homes = await homes_of(tmp_path, 3)
-    working, both = list[Job](), asyncio.Event()
+def counted(count: str, day: str = "9") -> tuple[Limit, ...]:
+    return Limit("count", count), Limit("count", day, "P1D")
 
-    async def handler(job: Job) -> None:
+
+SIX_IN_ALL = Scope(grants=(Grant("read-repo", "repo:read", "https://git.acme.example/app/*", counted("6")),))
+
+
+def four_in_all(terms: Terms) -> Terms:
+    """The same terms with two uses less."""
+    scope, base = read_scope(terms.scope), terms.scope.id.removesuffix("#scope")
+    grants = [replace(one, limits=counted("4")) if one.id == "read-repo" else one for one in scope.grants]
+    return replace(terms, scope=compile_scope(replace(scope, grants=tuple(grants)), base))
+
+
+class TwoHires:
+    """A handler that acts once, and has two hires do the work, each for 4 EUR and two uses, when it is told to."""
+
+    def __init__(self, did: str) -> None:
+        self.did = did
+        self.began, self.go_on, self.both = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.working = list[Job]()
+
+    async def __call__(self, job: Job) -> None:
         text = await job.read("report")
-        hires = [
-            job.hire(homes[2].configuration.did, task="summary", inputs={"report": text, "x": x}, price="4 EUR")
-            for x in (b"1", b"2")
-        ]
+        async with job.act("repo:read", "https://git.acme.example/app/y"):
+            self.began.set()
+        await self.go_on.wait()
+        scope = Scope(grants=(Grant("part", "repo:read", "https://git.acme.example/app/x", counted("2", "2")),))
+        options = {"task": "summary", "price": "4 EUR", "scope": scope}
+        hires = [job.hire(self.did, inputs={"report": text, "x": x}, **options) for x in (b"1", b"2")]
         await asyncio.gather(*map(_awaited, hires))
 
-    async def works(job: Job) -> None:
-        working.append(job)
-        if len(working) == 2:
-            both.set()
+    async def works(self, job: Job) -> None:
+        """What each of them does."""
+        self.working.append(job)
+        if len(self.working) == 2:
+            self.both.set()
         await asyncio.Event().wait()
 
-    async with peers_of(homes, [None, handler, works]) as (acme, globex, initech):
-        initech.offers("summary", price="4 EUR", delivers="summary.txt")(works)
-        hire = asyncio.create_task(hired(acme, homes))
-        await asyncio.wait_for(both.wait(), 30)
+
+async def test_sc_58_an_amendment_leaves_room_for_all_children_together(tmp_path: Path) -> None:
+    """HIRE-SUB-08: each of two would fit under it, and both would not. What is counted per day is not in their way."""
+    homes = await homes_of(tmp_path, 3)
+    two = TwoHires(homes[2].configuration.did)
+    two.go_on.set()
+    async with peers_of(homes, [None, two, two.works]) as (acme, globex, initech):
+        initech.offers("summary", price="4 EUR", delivers="summary.txt")(two.works)
+        hire = asyncio.create_task(hired(acme, homes, scope=SIX_IN_ALL))
+        await asyncio.wait_for(two.both.wait(), 30)
         ours, parent = the(acme, "hirer"), the(globex, "provider")
-        await acme.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="7", currency="EUR")))
-        await until(lambda: parent.engagement.tabled is not None)
-        tabled = parent.engagement.tabled
+        for change, refused in (
+            (costs("7"), "8 are used or held for hires, it allows 7"),
+            (four_in_all, "clause read-repo: 5 count are used, the amendment allows 4"),
+            (costs("8"), ""),
+        ):
+            await acme.changes.amend(ours, change)
+            await until(lambda: parent.engagement.tabled is not None)
+            tabled = parent.engagement.tabled
+            assert tabled is not None
+            if refused:
+                with pytest.raises((ScopeError, PolicyError), match=refused):
+                    await globex.changes.accept(parent, tabled.document)
+                await globex.changes.decline(parent)
+                await until(lambda: ours.engagement.lane == "idle")
+            else:
+                await globex.changes.accept(parent, tabled.document)
+        await until(lambda: parent.offered().terms.price.amount == "8")
+        await globex.changes.revoke(parent)
+        with pytest.raises(PolicyError):
+            await hire
+
+
+@pytest.mark.parametrize("change", [costs("7"), four_in_all], ids=["price", "limit"])
+async def test_sc_58_an_amendment_of_ours_is_weighed_again_before_its_seal(
+    tmp_path: Path, change: Callable[[Terms], Terms]
+) -> None:
+    """HIRE-SUB-08: what was hired after it was offered may not lie inside it."""
+    homes = await homes_of(tmp_path, 3)
+    two = TwoHires(homes[2].configuration.did)
+    async with peers_of(homes, [None, two, two.works]) as (acme, globex, initech):
+        initech.offers("summary", price="4 EUR", delivers="summary.txt")(two.works)
+        hire = asyncio.create_task(hired(acme, homes, scope=SIX_IN_ALL))
+        await asyncio.wait_for(two.began.wait(), 30)
+        ours, parent = the(acme, "hirer"), the(globex, "provider")
+        before = parent.offered().terms
+        await globex.changes.amend(parent, change)
+        await until(lambda: ours.engagement.tabled is not None)
+        two.go_on.set()
+        await asyncio.wait_for(two.both.wait(), 30)
+        tabled = ours.engagement.tabled
         assert tabled is not None
-        with pytest.raises(ScopeError, match="8 are used or held for hires, it allows 7"):
-            await globex.changes.accept(parent, tabled.document)
-        await globex.changes.decline(parent)
+        await acme.changes.accept(ours, tabled.document)
+        await until(lambda: parent.engagement.lane == "idle")
+        assert parent.offered().terms == before
         await globex.changes.revoke(parent)
         with pytest.raises(PolicyError):
             await hire
@@ -757,10 +821,21 @@ async def test_sc_58_an_amendment_leaves_room_for_what_a_child_cost_that_is_over
         await hire
 
 
-@pytest.mark.parametrize("when", ["accepted", "while it is weighed"])
-async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Path, when: str) -> None:
-    """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows; nor is
-    more hired between the check of the children and the signature, when status lists are fetched.
+@pytest.mark.parametrize(
+    ("when", "price", "other", "told"),
+    [
+        ("accepted", "8", "4 EUR", "9 with this hire is more than the 8"),
+        ("accepted", "12", "5 EUR", "10 with this hire is more than the 9"),
+        ("while it is weighed", "8", "4 EUR", "9 with this hire is more than the 8"),
+    ],
+    ids=["accepted", "accepted for more", "weighed"],
+)
+async def test_sc_58_children_together_lie_inside_what_was_accepted(
+    tmp_path: Path, when: str, price: str, other: str, told: str
+) -> None:
+    """HIRE-SUB-08: a hirer that holds back the seal of an amendment has no more hired meanwhile than it allows, nor
+    than what is in force does; nor is more hired between the check of the children and the signature, when status lists
+    are fetched.
     """
     homes = await homes_of(tmp_path, 3)
     did, first, accepted, refused = homes[2].configuration.did, asyncio.Event(), asyncio.Event(), list[ScopeError]()
@@ -770,7 +845,7 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
         one = asyncio.ensure_future(job.hire(did, task="summary", inputs={"report": text}, price="5 EUR"))
         await accepted.wait()
         try:
-            await job.hire(did, task="summary", inputs={"report": text, "other": b"2"}, price="4 EUR")
+            await job.hire(did, task="summary", inputs={"report": text, "other": b"2"}, price=other)
         except ScopeError as error:
             refused.append(error)
         one.cancel()
@@ -788,7 +863,7 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
         hire = asyncio.create_task(hired(acme, homes))
         await asyncio.wait_for(first.wait(), 30)
         ours, parent = the(acme, "hirer"), the(globex, "provider")
-        await acme.changes.amend(ours, lambda terms: replace(terms, price=Price(amount="8", currency="EUR")))
+        await acme.changes.amend(ours, costs(price))
         await until(lambda: parent.engagement.tabled is not None)
         tabled = parent.engagement.tabled
         assert tabled is not None
@@ -813,26 +888,73 @@ async def test_sc_58_children_together_lie_inside_what_was_accepted(tmp_path: Pa
             globex.meeting.recheck = slow  # type: ignore[method-assign, assignment]
             await globex.changes.accept(parent, tabled.document)
         (error,) = refused
-        assert "9 with this hire is more than the 8 of the contract" in error.message
+        assert f"{told} of the contract" in error.message
         assert error.detail["clause"] == "price"
         await globex.changes.revoke(parent)
         with pytest.raises(PolicyError):
             await hire
 
 
-async def _amended(acme: Peer, globex: Peer, change: Callable[[Terms], Terms]) -> None:
-    """The contract above gets these terms."""
+async def _amended(acme: Peer, globex: Peer, change: Callable[[Terms], Terms], *, sealed: bool = True) -> None:
+    """The contract above gets these terms, or would by a seal that its hirer holds back."""
+
+    async def held_back(*_: object) -> None: ...
+
+    if not sealed:
+        acme.changes._seal = held_back  # type: ignore[method-assign, assignment]
     ours, parent = the(acme, "hirer"), the(globex, "provider")
     await acme.changes.amend(ours, change)
     await until(lambda: parent.engagement.tabled is not None)
     tabled = parent.engagement.tabled
     assert tabled is not None
     await globex.changes.accept(parent, tabled.document)
-    await until(lambda: parent.engagement.lane == "idle")
+    await until(lambda: parent.engagement.lane == "idle" or not sealed)
 
 
-async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_not_made(tmp_path: Path) -> None:
-    """HIRE-SUB-03, HIRE-SUB-04: it would lie outside, and hold nothing of it."""
+async def test_what_is_hired_lies_inside_changes_only_while_they_may_come(tmp_path: Path) -> None:
+    """HIRE-SUB-08: one that was declined, one in whose place another is, and one that is not accepted yet leave the
+    room that there is without.
+    """
+    homes = await homes_of(tmp_path, 3)
+    below = hiring(homes[2].configuration.did, price="9 EUR")
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(job: Job) -> None:
+        began.set()
+        await go_on.wait()
+        await below(job)
+
+    async def agrees(*_: object) -> bool:
+        return True
+
+    async def undecided(*_: object) -> None: ...
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.offers("summary", price="8.5 EUR", delivers="summary.txt")(summarise)
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(began.wait(), 30)
+        ours, parent = the(acme, "hirer"), the(globex, "provider")
+        await globex.changes.amend(parent, costs("5"))
+        await until(lambda: ours.engagement.tabled is not None)
+        await acme.changes.decline(ours)
+        await until(lambda: parent.engagement.lane == "idle")
+        globex.changes.consents = agrees
+        for price in ("6", "9"):
+            await acme.changes.amend(ours, costs(price))
+            await until(lambda price=price: parent.offered().terms.price.amount == price)
+        globex.changes.consents = undecided
+        await acme.changes.amend(ours, costs("7"))
+        await until(lambda: parent.engagement.tabled is not None)
+        go_on.set()
+        assert (await hire)["summary.txt"] == FIRST_LINE
+        assert globex.subcontracts.shares._weighed == {}
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "accepted"])
+async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_not_made(
+    tmp_path: Path, sealed: bool
+) -> None:
+    """HIRE-SUB-03, HIRE-SUB-04, HIRE-SUB-08: it would lie outside, and hold nothing of it."""
     homes = await homes_of(tmp_path, 3)
     none = Subcontracting(allowed=False, depth=0)
     async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, _):
@@ -842,17 +964,49 @@ async def test_sc_58_an_offer_drawn_up_before_the_contract_above_was_changed_is_
             said = await draw_up(*given, **how)
             if not changed.is_set():
                 changed.set()
-                await _amended(acme, globex, lambda terms: replace(terms, subcontracting=none))
+                await _amended(acme, globex, lambda terms: replace(terms, subcontracting=none), sealed=sealed)
             return said
 
         globex.papers.offer = slow  # type: ignore[method-assign, assignment]
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(changed.wait(), 30)
+        await until(lambda: not any(one.engagement.role == "hirer" for one in globex.conversations.values()))
+        if not sealed:  # nothing is delivered before the seal that was accepted
+            await globex.changes.revoke(the(globex, "provider"))
         with pytest.raises(PolicyError):
-            await hired(acme, homes)
-        assert changed.is_set()
+            await hire
         (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
         said = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "sent"]
         assert "Offer" not in said
         assert child.state == "withdrawn"
+
+
+async def test_sc_58_what_an_accepted_change_forbids_is_asked_of_nobody(tmp_path: Path) -> None:
+    """HIRE-SUB-03, HIRE-SUB-08: its seal may come at any time, and what was hired would lie outside."""
+    homes = await homes_of(tmp_path, 3)
+    none = Subcontracting(allowed=False, depth=0)
+    refused = list[ScopeError]()
+    async with peers_of(homes, [None, None, summarise]) as (acme, globex, initech):
+        below = hiring(homes[2].configuration.did)
+
+        @globex.offers("summary", price="9 EUR", delivers="summary.txt")
+        async def handler(job: Job) -> None:
+            await _amended(acme, globex, lambda terms: replace(terms, subcontracting=none), sealed=False)
+            try:
+                await below(job)
+            except ScopeError as error:
+                refused.append(error)
+            await asyncio.Event().wait()
+
+        hire = asyncio.create_task(hired(acme, homes))
+        await until(lambda: bool(refused))
+        assert [(error.code, error.detail["clause"]) for error in refused] == [
+            ("scope_exceeded", "/terms/subcontracting")
+        ]
+        assert await initech.ledger.summaries() == ()
+        await globex.changes.revoke(the(globex, "provider"))
+        with pytest.raises(PolicyError):
+            await hire
 
 
 async def test_sc_58_an_offer_beyond_the_contract_above_is_refused(tmp_path: Path) -> None:
@@ -870,11 +1024,14 @@ async def test_sc_58_an_offer_beyond_the_contract_above_is_refused(tmp_path: Pat
         (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
         came = [row.type for row in await globex.ledger.rows(child.engagement) if row.kind == "received"]
         assert (child.state, "Offer" in came) == ("withdrawn", False)
+        (above,) = [one.contract for one in await globex.ledger.summaries() if one.role == "provider"]
+        assert (await globex.ledger.usage(above))["/EUR@children"] == "0", "what our own offer held is back"
 
 
-async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["judged", "signed"])
+async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(tmp_path: Path, when: str) -> None:
     """HIRE-SUB-03: nor is an acceptance signed. It would bind whoever signed it as soon as it is sealed, and its
-    provider had made the offer while it lay inside.
+    provider had made the offer while it lay inside. One that was signed meanwhile is not said.
     """
     homes = await homes_of(tmp_path, 3)
     handler = hiring(homes[2].configuration.did, opening="2 EUR")
@@ -885,20 +1042,25 @@ async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(t
             decision = await recheck(conversation, engagement, *given, **how)
             if engagement.state == "offered-by-provider" and not judged:
                 judged.append(engagement.id)
-                await _amended(acme, globex, costs("5"))
+                if when == "judged":
+                    await _amended(acme, globex, costs("5"))
             return decision
 
-        async def counted(engagement: Engagement, *given: Any) -> Any:
-            signed.append(engagement.id)
-            return await sign(engagement, *given)
+        async def noted(engagement: Engagement, *given: Any) -> Any:
+            said = await sign(engagement, *given)
+            if engagement.id in judged and engagement.id not in signed:
+                signed.append(engagement.id)
+                await _amended(acme, globex, costs("5"))
+            return said
 
         globex.meeting.recheck = slow  # type: ignore[method-assign, assignment]
-        globex.papers.acceptance = counted  # type: ignore[method-assign, assignment]
+        globex.papers.acceptance = noted  # type: ignore[method-assign, assignment]
         with pytest.raises(PolicyError):
             await hired(acme, homes)
         (child,) = [one for one in await globex.ledger.summaries() if one.role == "hirer"]
         assert (judged, child.state) == ([child.engagement], "withdrawn")
-        assert child.engagement not in signed
+        assert signed == ([] if when == "judged" else judged)
+        assert "Acceptance" not in [row.type for row in await globex.ledger.rows(child.engagement)]
 
 
 async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
@@ -1152,6 +1314,102 @@ async def test_sc_58_a_child_that_said_nothing_has_used_all_that_it_might(tmp_pa
     async with peers_of(homes, [None, handler, work]) as peers:
         await hired(peers[0], homes, scope=REPOSITORY)
     assert kept == [("read-repo/count", "2"), ("/EUR@children", "0")]
+
+
+@pytest.mark.parametrize(("told", "counted"), [("2", "1"), ("1", "2")])
+async def test_sc_58_a_child_that_delivered_has_used_what_it_said_and_no_less_than_was_counted(
+    tmp_path: Path, told: str, counted: str
+) -> None:
+    """HIRE-SUB-04: also where it never closes its books."""
+    homes = await homes_of(tmp_path, 3)
+    kept = list[str]()
+
+    async def held_back(*_: object) -> None: ...
+
+    async def handler(job: Job) -> None:
+        text, globex = await job.read("report"), peers[1]
+        below = part("repo:read", "https://git.acme.example/app/x", "3")
+        hire = job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR", scope=below)
+        made = asyncio.ensure_future(_awaited(hire))
+        await until(lambda: any(one.said("Delivery", "provider") for one in globex.conversations.values()))
+        child, shares = the(globex, "hirer"), globex.subcontracts.shares
+        within = shares.within(child)
+        assert within is not None
+        await shares.settle(child, within)  # as if it had ended here
+        kept.append((await globex.ledger.usage(job.contract))["read-repo/count"])
+        made.cancel()
+        await asyncio.Event().wait()
+
+    async with peers_of(homes, [None, handler, summarise]) as peers:
+        acme, globex, initech = peers
+        usage = globex.gate.usage
+
+        async def says(_: str) -> tuple[Usage, ...]:
+            return (Usage(clause="part", unit="count", amount=told),)
+
+        async def counts(contract: str) -> tuple[Usage, ...]:
+            below = [one.engagement.contract for one in globex.conversations.values() if one.engagement.role == "hirer"]
+            if any(one is not None and one.digest == contract for one in below):
+                return (Usage(clause="part", unit="count", amount=counted),)
+            return await usage(contract)
+
+        initech.gate.usage, globex.gate.usage = says, counts  # type: ignore[method-assign]
+        globex.reviews.review = held_back  # type: ignore[method-assign, assignment]
+        hire = asyncio.create_task(hired(acme, homes, scope=REPOSITORY))
+        await until(lambda: bool(kept))
+        await globex.changes.revoke(the(globex, "provider"))
+        with pytest.raises(PolicyError):
+            await hire
+    assert kept == ["2"]
+
+
+async def test_sc_58_a_hire_whose_seal_came_too_late_is_counted_whatever_is_left(tmp_path: Path) -> None:
+    """HIRE-SUB-04: what was held for it was given back, and is another's now; both signed it all the same. It is none
+    that is begun: nobody asks then what the contract above allows, which a new offer has to lie inside.
+    """
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, _):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        parent, child, shares = the(globex, "provider"), the(globex, "hirer"), globex.subcontracts.shares
+        sealed, contract, offer = child.engagement, child.engagement.contract, child.engagement.offer
+        assert contract is not None
+        assert offer is not None
+        reserve = Reserve(key="", name="contract", digest=offer.digest, until=offer.valid_until)
+        assert shares.book(child, sealed, reserve) == Booked(), "it is held since it was offered"
+        late = replace(sealed, contract=replace(contract, late_seal=True))
+        booked = shares.book(child, late, reserve)
+        (wanted,) = booked.reserve
+        ledger, above = globex.ledger, wanted.contract
+        await ledger.release(wanted.id)
+        now = SystemClock().now()
+        other = Reservation(above, "other", (Draw("/EUR@children", "9", "9"),), shift(now, 600), now, "capacity")
+        await ledger.reserve(other)
+        await ledger.reserve(wanted)
+        assert (await ledger.usage(above))["/EUR@children"] == "17"
+        await ledger.release("other")
+        await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+        await until(lambda: parent.engagement.state == "suspended")
+        assert shares.book(child, late, reserve) == booked
+        with pytest.raises(ScopeError, match="gives no authority now"):
+            shares.book(child, late, replace(reserve, digest=contract.digest))
+        await acme.changes.revoke(the(acme, "hirer"))
+        with pytest.raises(PolicyError):
+            await hire
+
+
+async def test_sc_58_a_child_that_costs_nothing_takes_what_it_used(tmp_path: Path) -> None:
+    """HIRE-SUB-04: of a price nothing is held then, and the rest is settled all the same."""
+    homes = await homes_of(tmp_path, 3)
+    below = part("repo:read", "https://git.acme.example/app/x", "2")
+    handler = hiring(homes[2].configuration.did, price="0 EUR", scope=below)
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.offers("summary", price="0 EUR", delivers="summary.txt")(summarise)
+        result = await hired(acme, homes, scope=REPOSITORY)
+        await until(lambda: not globex.conversations, 40)
+        assert await globex.ledger.open_reservations(result.contract) == ()
+        assert (await globex.ledger.usage(result.contract))["read-repo/count"] == "0"
 
 
 async def _awaited(hire: Hire) -> HireResult:

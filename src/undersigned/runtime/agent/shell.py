@@ -153,8 +153,7 @@ class Shell:
             ScopeError: There is not so much left.
         """
         booked = await self.bookings.book(conversation, engagement, effect)
-        above = self._agent.subcontracts.shares.book(conversation, engagement, effect)
-        return booked if above is None else booked.beside(above)
+        return booked.beside(self._agent.subcontracts.shares.book(conversation, engagement, effect))
 
     def cascade(self, conversation: Conversation, effect: Cascade) -> None:
         """Says to a hire under this contract what was said to the contract."""

@@ -109,9 +109,12 @@ class Shares:
         parent = self._agent.conversations.get(within.engagement)
         if parent is None or not parent.engagement.authority:
             raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
-        fits_inside(terms, parent.offered().terms)
-        for agreed in self.agreed(parent):
-            fits_inside(terms, agreed)
+        self._inside(parent, terms)
+
+    def _inside(self, parent: Conversation, terms: Terms) -> None:
+        """Returns if terms lie inside a contract, and inside an amendment of it that we agree to."""
+        for above in (parent.offered().terms, *self.agreed(parent)):
+            fits_inside(terms, above)
 
     async def room(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if terms would fit under a contract as its books stand now; the store has the last word.
@@ -119,8 +122,8 @@ class Shares:
         Raises:
             ScopeError: `scope_exceeded`, with the clause or the place in the terms.
         """
-        above, contract = conversation.offered().terms, contract_of(conversation.engagement).digest
-        fits_inside(terms, above)
+        self._inside(conversation, terms)
+        contract = contract_of(conversation.engagement).digest
         held = await self._agent.ledger.usage(contract, self._agent.clock.now())
         for draw in self._drawn(terms, conversation):
             total = add_amounts(add_amounts(held.get(draw.key, "0"), held.get(draw.beside or "", "0")), draw.amount)
@@ -137,25 +140,23 @@ class Shares:
         """
         limits = _limits(terms)
         for key, amount in (await self._agent.ledger.usage(contract, self._agent.clock.now())).items():
-            if key in limits or (key.endswith(f"@{CHILDREN}") and amount != "0"):
+            if key in limits or key.endswith(f"@{CHILDREN}"):
                 most = limits.get(key, "0")
                 if compare_amounts(amount, most) > 0:
                     raise ScopeError("scope_exceeded", f"{key}: {amount} are used or held for hires, it allows {most}")
 
-    def book(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
-    ) -> Booked | None:
-        """What is to be written with the turn that does this; None for what is no subcontract."""
+    def book(self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished) -> Booked:
+        """What is to be written with the turn that does this; nothing for what is no subcontract."""
         within = self.within(conversation)
         if within is None:
-            return None
+            return NOTHING_BOOKED
         match effect:
             case Reserve():
                 return Booked(reserve=self._reservations(conversation, engagement, within, effect))
-            case Free():
-                return Booked(release=_freed(engagement, effect))
-            case Finished():
+            case Free(name="contract") | Finished():
                 return NOTHING_BOOKED  # what was used is settled when the child is noted as over
+            case Free():
+                return Booked(release=(_held(effect.digest),))
 
     def _reservations(
         self, conversation: Conversation, engagement: Engagement, within: Within, effect: Reserve
@@ -164,7 +165,7 @@ class Shares:
         too late finds it given back, and is counted though the room may be another's now.
         """
         parent = self._agent.conversations.get(within.engagement)
-        if parent is None or engagement.offer is None:
+        if parent is None:
             return ()
         sealed = engagement.contract
         if sealed is not None and not sealed.late_seal:
@@ -201,12 +202,9 @@ class Shares:
     async def settle(self, child: Conversation, within: Within) -> None:
         """Puts what a child used in the place of what was held for it."""
         engagement, parent = child.engagement, self._agent.conversations.get(within.engagement)
-        if engagement.offer is None or parent is None:
-            return
+        if engagement.offer is None or engagement.contract is None or parent is None:
+            return  # what no contract held was given back with the offer
         ledger, identifier = self._agent.ledger, _held(engagement.offer.digest)
-        if engagement.contract is None:
-            await ledger.release(identifier)
-            return
         under_way = {one.id: one for one in await ledger.open_reservations(within.contract, identifier)}
         held = under_way.get(identifier)
         if held is None:
@@ -322,13 +320,6 @@ def _less(one: Amount | None, other: Amount) -> Amount:
 def _key(grant: str, limit: Limit) -> str:
     """A limit in all is one count for ourselves and for those below; one per period is held apart, for every period."""
     return f"{grant}/{limit.unit}" if limit.per is None else f"{grant}/{limit.name}@{CHILDREN}"
-
-
-def _freed(engagement: Engagement, effect: Free) -> tuple[str, ...]:
-    """What is given back with a reservation; what a contract held is not, before it is known what it used."""
-    offer = engagement.offer
-    signed = engagement.contract is not None and offer is not None and offer.digest == effect.digest
-    return () if signed else (_held(effect.digest),)
 
 
 def _held(offer: Digest) -> str:
