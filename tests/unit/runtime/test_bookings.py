@@ -17,7 +17,7 @@ from undersigned.errors import ConfigurationError, LedgerUnavailable, LocalProto
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
 from undersigned.runtime import Conversation, Home, Job, room_in
-from undersigned.runtime.engagement.turn import Say
+from undersigned.runtime.engagement.turn import Say, withdrawal
 from undersigned.runtime.execution.budget import no_room_in
 from undersigned.runtime.home.parsing import budget_limits
 from undersigned.scope import Limit
@@ -674,6 +674,30 @@ def test_what_a_change_promised_that_came_to_nothing_is_free_at_once(
     assert spent(world) == {"EUR": "4"}
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_a_change_promised_that_was_never_stored_is_free_after_the_next_start(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    """HIRE-CAP-01: the process was killed as it was drawn up; what another costs that may be sealed stays promised."""
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "10")))
+    world.provider.changes.consents = silent
+    if beside:
+        costing(world, conversation, "6")
+
+    async def killed(*_: object, **__: object) -> None:
+        world.hirer.kept.dead = True
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(world.hirer.papers, "change", killed)
+    price = Price(amount="7", currency="EUR")
+    world.loop.create_task(world.hirer.changes.amend(conversation, lambda terms: replace(terms, price=price)))
+    world.settle(5)
+    assert world.hirer.kept.dead
+    assert spent(world) == {"EUR": "9" if beside else "7"}
+    world.restart(world.hirer)
+    assert spent(world) == {"EUR": "6" if beside else "4"}
+
+
 def test_what_an_answer_promised_that_was_never_said_is_free_at_once(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -823,6 +847,25 @@ def test_what_a_killed_process_took_for_nothing_is_given_back_at_its_start(open_
     world.restart(world.provider)
     left = {one.id for one in world.run(books.open_reservations("capacity:summary"))}
     assert left == {held[0].id, "did:key:another urn:x uEiDead"}
+
+
+def test_a_place_in_a_shared_file_is_free_once_the_end_is_stored(open_world: Open, books: KeptLedger) -> None:
+    """HIRE-CAP-01: until then what stands on the table may still be accepted, also after a kill."""
+    world = open_world(held=True, capacity=1, handler=lingers, provider_options={"books": "kept:"})
+    hire = world.begin(opening="2 EUR").id
+    while not world.run(books.open_reservations("capacity:summary")):
+        assert world.next_parcel()
+    world.settle(1)
+    world.provider.kept.dies = "before"
+    world.loop.create_task(world.provider.the(hire).ask(lambda engagement: withdrawal(engagement, "changed")))
+    world.settle(1)
+    assert world.provider.kept.dead
+    assert len(world.run(books.open_reservations("capacity:summary"))) == 1
+    world.restart(world.provider)
+    assert len(world.run(books.open_reservations("capacity:summary"))) == 1
+    world.run(world.provider.the(hire).ask(lambda engagement: withdrawal(engagement, "changed")), 1)
+    world.settle(1)
+    assert world.run(books.open_reservations("capacity:summary")) == ()
 
 
 def test_places_of_a_task_that_is_offered_after_the_start_are_given_back_too(
