@@ -220,8 +220,10 @@ def test_a_key_that_work_is_owed_with_is_rotated_by_force_alone_and_the_work_is_
         assert (refused.code, hired.contract in refused.error["message"]) == (4, True), refused  # later it is none
         assert "--force" in refused.error["message"]
         assert globex.document().methods("authentication") == (before,)
-        # The hirer has no work to deliver.
-        assert run("keys", "rotate", "--home", acme.path).code == 0
+        # The hirer has no work to deliver, but runs: what it agreed to from now on would be by the key of before.
+        for options in ((), ("--force",)):
+            refused = run("keys", "rotate", "--home", acme.path, "--json", *options)
+            assert (refused.code, "end it first" in refused.error["message"]) == (8, True), refused
         served.end(signal.SIGINT)
         assert run("keys", "rotate", "--home", globex.path, "--force").code == 0
         with serving(globex.path) as again:
@@ -254,8 +256,11 @@ def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_answered(tm
             assert run(*rotate).code == 4, "who accepts it has it refused"
             assert hired.on(globex, "decline").code == 0
             ends = time.monotonic() + SECONDS
-            while (ran := run(*rotate)).code != 0:
+            while (ran := run(*rotate)).code == 4:
                 assert time.monotonic() < ends, ran
+            assert (ran.code, "end it first" in ran.error["message"]) == (8, True), "nothing else holds it up"
+            hired.hire.end(signal.SIGINT)
+            assert run(*rotate).code == 0
     assert acme.document().methods("authentication") != (before,)
 
 

@@ -8,6 +8,7 @@ import click
 
 from undersigned.did import entries_left
 from undersigned.errors import ConfigurationError, LocalProtocolError
+from undersigned.ledger import Lock
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -88,14 +89,14 @@ async def keys_show(out: Out, name: str, home: str | None) -> None:
 async def keys_rotate(out: Out, name: str, force: bool, drop: bool, home: str | None) -> None:
     """A new key for the agent, or its organisation: the DID stays, the old key is retired. Not possible for did:key.
 
-    What the old key signed stays valid. A running peer uses the agent's new key after a restart. A contract under which
-    we work names the key that its delivery must be signed with, so while there is one `--force` is needed, and such
-    work is rejected: rotate by force a key that is lost or known to others, and any other once the work is over. The
-    same where a change of the terms that this key has signed waits for the other side: it is refused then, and what is
-    said after it, such as a review, may not arrive any more.
+    No peer may run meanwhile. What the old key signed stays valid. A contract under which we work names the key that
+    its delivery must be signed with, so while there is one `--force` is needed, and such work is rejected: rotate by
+    force a key that is lost or known to others, and any other once the work is over. The same where a change of the
+    terms that this key has signed waits for the other side: it is refused then, and what is said after it, such as a
+    review, may not arrive any more.
 
-    The organisation's key is replaced while no peer runs. The ones before stay published, so that what they signed
-    holds; with `--drop` nothing does that was not signed anew.
+    The organisation's keys of before stay published, so that what they signed holds; with `--drop` nothing does that
+    was not signed anew.
     """
     opened = out.home(home)
     if name == "organisation":
@@ -106,12 +107,17 @@ async def keys_rotate(out: Out, name: str, force: bool, drop: bool, home: str | 
     if drop:
         raise ConfigurationError("bad_configuration", "--drop is for the organisation's key: keys rotate organisation")
     if not force:
-        await _require_nothing_by_its_key(opened)
-    method = rotate_key(opened)
+        await _require_nothing_by_its_key(opened)  # or a peer would be ended for nothing
+    opened.key("agent")  # or nothing is written
+    # A peer would go on with the key of before, and be bound by it to deliver what no key states any more.
+    with Lock(opened.ledger.with_name(f"{opened.ledger.name}.lock"), "runs with this state folder: end it first"):
+        if not force:
+            await _require_nothing_by_its_key(opened)
+        method = rotate_key(opened)
     log = opened.log()
     left = entries_left(log) if log is not None else None
     out.value({"did": opened.configuration.did, "method": method, "left": left})
-    out.line(f"new key {method}; a running 'serve' uses it after a restart")
+    out.line(f"new key {method}; the next 'serve' uses it")
     if left is not None and left <= FEW_ROTATIONS:
         text = "the log of this DID takes"
         out.alarm(f"{text} {left or 'no'} more of them, and then the key stays: another one needs another DID")
