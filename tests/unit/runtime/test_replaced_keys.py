@@ -13,8 +13,10 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from approving import ALICE, ASKS, says
 from issuing import issued
 from runtimes import Home, Node, Office, PrivateKey, World, folded, last, lingers, messages, secret_of, vouch
+from undersigned.contract import same_terms
 from undersigned.credentials import (
     Accusation,
     Endorsement,
@@ -29,7 +31,7 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Stated, saw
-from undersigned.messages import Closing, Presentation, Problem, Review, Withdraw, draft, recorded_message
+from undersigned.messages import Closing, Offer, Presentation, Problem, Review, Withdraw, draft, recorded_message
 from undersigned.proof import attach, prepare
 from undersigned.runtime import bound_to_key, equivocation_proof, export_pack, proved
 from undersigned.runtime.engagement import documents
@@ -143,6 +145,38 @@ def test_what_cannot_be_signed_again_ends(
     heard = [one.message.code for one in messages(world.hirer, name) if isinstance(one.message, Problem)]
     refused = [event.code for event in world.provider.events if event.kind == "refused"]
     assert heard[0] == refused[0] == "key_not_authorized"
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["hirer", "provider"])
+def test_an_offer_that_names_a_key_replaced_meanwhile_is_answered_by_the_same_terms(
+    open_world: Open, published: tuple[Published, Published], place: int
+) -> None:
+    """HIRE-NEG-10, HIRE-KEY-07: while people decided. An acceptance by another key than the offer names is refused
+    until the offer is over.
+    """
+    asks = published[place]
+    settings = asks.path / "undersigned.toml"
+    settings.write_text(settings.read_text() + ASKS)
+    Home.__init__(asks, asks.path)
+    world = open_world(*published)
+    resolve(world)
+    name = world.begin(opening="3 EUR" if place == 0 else None).id
+    world.settle(5)
+    asks.rotate()
+    node = world.restart(world.nodes[place])
+    resolve(world)
+    world.reconnect()
+    world.settle(5)
+    says(node, ALICE)
+    world.settle(60)
+    world.until("closed", name)
+    assert not [event for event in world.other(node).events if event.kind == "refused"]
+    offers = [one.message for one in messages(node, name) if isinstance(one.message, Offer)]
+    assert same_terms(offers[-1].document.terms, offers[-2].document.terms)
+    assert offers[-1].document.id.startswith(f"{name}:{('hirer', 'provider')[place]}:")
+    for one in world.nodes:
+        pack = world.run(export_pack(one.ledger, one.artifacts, one.did, name))
+        assert verify_pack(pack, now=world.clock.now()).ok
 
 
 @pytest.mark.parametrize(("vouches", "state"), [(False, "closed"), (True, "withdrawn")])

@@ -196,9 +196,11 @@ class HirerSide:
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
             late = agent.clock.now() > live.valid_until
-            if late or not agent.above.is_shown(conversation, theirs):
-                # Too late to accept, while people decided, or nobody could tell that it lies inside the contract above,
-                # which was amended since: the same terms as our own offer (HIRE-NEG-10, HIRE-SUB-03).
+            may = agent.papers.may_sign(engagement, document) and agent.above.is_shown(conversation, theirs)
+            if late or not may:
+                # Too late to accept, while people decided, or it names a key that was replaced meanwhile, or nobody
+                # could tell that it lies inside the contract above, which was amended since: the same terms as our own
+                # offer (HIRE-NEG-10, HIRE-SUB-03).
                 if talks.offers >= talks.rounds:
                     return withdrawal(engagement, "offer_expired" if late else "round_limit")
                 return await self._offer(conversation, engagement, order, theirs, decision)

@@ -168,10 +168,12 @@ class ProviderSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
-            if agent.clock.now() > live.valid_until:
-                # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
+            late = agent.clock.now() > live.valid_until
+            if late or not agent.papers.may_sign(engagement, conversation.offered(engagement)):
+                # Too late to accept, while people decided, or it names a key that was replaced meanwhile: the same
+                # terms as our own offer (HIRE-NEG-10).
                 if talks.offers >= talks.rounds:
-                    return withdrawal(engagement, "offer_expired")
+                    return withdrawal(engagement, "offer_expired" if late else "round_limit")
                 return await self._offer(engagement, theirs, decision)
             return await accept(agent, conversation, engagement, recorded(decision))
         terms = answer.terms

@@ -305,12 +305,16 @@ class Papers:
         )
         if not isinstance(read, ReleaseDocument) and read.terms.scope.critical:
             read_scope(read.terms.scope)  # what is not understood here may be what narrows it (HIRE-SCO-02)
-        ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
-        if self._identity.method not in ours:
+        if not self.may_sign(engagement, read):
             raise VerificationError(
                 "key_not_authorized", f"the document does not let {self._identity.method} sign for us", path="/document"
             )
         return read
+
+    def may_sign(self, engagement: Engagement, document: Document) -> bool:
+        """Whether it names the key that we sign with, which may have been replaced since it was offered."""
+        named = document.methods.hirer if engagement.role == "hirer" else document.methods.provider
+        return self._identity.method in named
 
     def check_acceptance(
         self, engagement: Engagement, offered: JsonObject, read: Document, proof: JsonObject, peer: DidDocument
