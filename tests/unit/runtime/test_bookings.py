@@ -183,6 +183,40 @@ def test_what_an_offer_took_in_a_shared_file_is_taken_once_though_it_was_not_sto
     assert len(world.run(books.open_reservations("budget"))) == 1
 
 
+def test_what_a_seal_took_in_a_shared_file_is_counted_though_it_is_stored_when_it_is_too_late(
+    open_world: Open, books: KeptLedger
+) -> None:
+    """HIRE-CAP-01, HIRE-NEG-13: the process was killed as it stored the seal, which comes again after the room that the
+    acceptance held was given back. Both signed it, so it is a contract, and counts until its end.
+    """
+    world = open_world(held=True, handler=lingers, hirer_options={"budget": (Limit("EUR", "9"),), "books": "kept:"})
+    hire = world.begin(opening="2 EUR").id
+    world.until("accepted-by-hirer", hire, world.hirer)
+    while not world.hirer.kept.dead:
+        if any(row.type == "Seal" for row in world.provider.kept.journal(hire)):
+            world.hirer.kept.dies = "before"
+        assert world.next_parcel()
+        world.settle(1)
+    world.cut = True
+    world.restart(world.hirer)
+    world.settle(2 * 3600)
+    assert world.hirer.the(hire).engagement.in_doubt
+    world.restart(world.hirer)
+    world.reconnect()
+    while folded(world.hirer, hire).contract is None:
+        if not world.next_parcel():
+            world.settle(5)
+    contract = folded(world.hirer, hire).contract
+    assert contract is not None
+    assert contract.late_seal
+    assert spent_in(world, books) == {"EUR": "4"}
+    while hire in world.hirer.conversations:
+        if not world.next_parcel():
+            world.settle(600)
+    assert spent_in(world, books) == {"EUR": "0"}
+    assert world.run(books.open_reservations("budget")) == ()
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_counter_offer_takes_the_room_of_the_offer_before_it(
     open_world: Open, books: KeptLedger, shared: bool
