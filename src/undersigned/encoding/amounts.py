@@ -67,7 +67,8 @@ def percent_of(amount: Amount, percent: int) -> Amount:
 def _units(amount: Amount) -> int:
     """Billionths. The same few amounts are compared again at each step."""
     if not is_amount(amount):
-        raise FormatError("schema_violation", f"expected a decimal amount such as 5 or 4.5, got {amount!a:.40}")
+        text = f"expected a decimal amount such as 5 or 4.5, with no zeros that say nothing, got {amount!a:.40}"
+        raise FormatError("schema_violation", text)
     whole, _, fraction = amount.partition(".")
     units = int(whole.lstrip("-")) * _UNIT + int(fraction.ljust(_PLACES, "0"))
     return -units if amount.startswith("-") else units
