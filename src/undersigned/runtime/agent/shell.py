@@ -19,7 +19,7 @@ from undersigned.messages import Closing
 from undersigned.protocol import ENDED, Cascade, Engagement, Finished, Free, Owe, Reserve
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
-from undersigned.runtime.engagement.turn import Booked, Declined, Event, Say, withdrawal
+from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Declined, Event, Say, withdrawal
 from undersigned.runtime.execution.books import compared
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.transport import Allowance
@@ -153,7 +153,8 @@ class Shell:
             ScopeError: There is not so much left.
         """
         booked = await self.bookings.book(conversation, engagement, effect)
-        return booked.beside(self._agent.subcontracts.shares.book(conversation, engagement, effect))
+        above = self._agent.subcontracts.shares.book(conversation, engagement, effect)
+        return booked if above is NOTHING_BOOKED else booked.beside(above)
 
     def cascade(self, conversation: Conversation, effect: Cascade) -> None:
         """Says to a hire under this contract what was said to the contract."""
