@@ -406,6 +406,9 @@ async def test_sc89_an_edited_row_with_its_own_hash_is_found(tmp_path: Path) -> 
     ("table", "change"),
     [
         ("reservation", {"state": "'released'"}),
+        ("reservation", {"contract": "'another'"}),
+        ("reservation", {"kind": "iif(kind = 'action', 'capacity', 'action')"}),
+        ("reservation", {"until": "'2020-01-01T00:00:00Z'"}),
         ("engagement", {"own": "own + 1"}),
         ("engagement", {"peer": "peer - 1"}),
         ("engagement", {"length": "length - 1"}),

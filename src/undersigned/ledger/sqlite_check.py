@@ -20,7 +20,15 @@ from undersigned.ledger.base import CheckReport, Defect, Row, Summary
 from undersigned.ledger.chain import content_defect, first_link, link
 from undersigned.ledger.seen import Head
 from undersigned.ledger.sqlite_file import HeadFile
-from undersigned.ledger.sqlite_rows import Outbox, engagement_seal, load_tree, read_entry, read_seen, seal
+from undersigned.ledger.sqlite_rows import (
+    Outbox,
+    engagement_seal,
+    load_tree,
+    read_entry,
+    read_seen,
+    reservation_row,
+    seal,
+)
 from undersigned.transparency import Frontier, leaf_hash, read_checkpoint, read_note
 
 __all__ = ["check_database"]
@@ -223,7 +231,7 @@ def _limits(db: sqlite3.Connection) -> Iterator[Defect]:
     rows: list[Any] = db.execute("SELECT id, contract, kind, state, until, body, seal FROM reservation").fetchall()
     for row in rows:
         entry = read_entry(row)
-        if (entry.reservation.id, entry.state) != (row[0], row[3]):
+        if reservation_row(entry)[:5] != row[:5]:
             yield Defect("store_corrupt", f"reservation {row[0]}", "its columns and its body differ")
         entries.append(entry)
     expected = limits.recounted(entries)
