@@ -165,6 +165,14 @@ def test_a_no_waits_until_our_own_review_says_what_it_leaves(open_world: Open) -
     assert last(world.provider, ours.id, Closing).settlement.amount == "1.6"
 
 
+def test_a_yes_waits_for_no_review_of_our_own(open_world: Open) -> None:
+    """All that can be owed is owed then, whatever our own function would have said."""
+    world, ours = awaiting(open_world, settlement=HALVES)
+    assert acts(world, ours, verdict(world)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Closing).settlement.amount == "4"
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_what_a_person_said_in_its_place_stays_until_the_verifier_speaks(open_world: Open, restarted: bool) -> None:
     """Our function that goes on failing does not put itself in its place, nor does a restart lose it."""
@@ -422,6 +430,23 @@ def test_the_provider_takes_no_verdict_of_the_hirer(open_world: Open, monkeypatc
     assert "attester_not_trusted" in refused
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_provider_takes_no_verdict_but_the_one_that_is_stated(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, passed: bool
+) -> None:
+    """HIRE-ATT-06: what is owed rests on the verdict, and who audits reads the statement."""
+    world, ours = delivered(open_world)
+
+    async def turned(*_: Any, **__: Any) -> tuple[tuple[()], bool]:
+        return (), not passed
+
+    monkeypatch.setattr(world.hirer.reviews, "_verdict", turned)
+    assert acts(world, ours, verdict(world, passed=passed)) == ""
+    world.settle()
+    assert folded(world.provider, ours.id).state == "delivered"
+    assert "terms_mismatch" in [event.code for event in world.provider.events if event.kind == "refused"]
+
+
 def test_after_a_restart_the_verdict_is_still_awaited(open_world: Open) -> None:
     world, ours = delivered(open_world)
     again = world.restart(world.hirer)
@@ -454,6 +479,28 @@ def test_a_verdict_that_comes_before_our_own_check_is_done_is_carried_after_it(o
     world.settle()
     assert acts(world, ours, verdict(world)) == ""
     world.until("closed", ours.id)
+
+
+def test_a_verdict_on_the_next_round_waits_for_its_own_check(open_world: Open) -> None:
+    """HIRE-ATT-06: what was found of the round before says nothing of this one."""
+    world, ours = delivered(open_world, reworks=1)
+    checked = asyncio.Event()
+
+    async def slowly(_: Any) -> dict[str, bool]:
+        await checked.wait()
+        return {"whole": True}
+
+    world.hirer.reviewers["summary"] = slowly
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("delivered", ours.id)
+    world.settle(5)
+    assert last(world.hirer, ours.id, Delivery).round == 2
+    assert acts(world, ours, verdict(world)) == "wrong_state"
+    checked.set()
+    world.settle()
+    assert acts(world, ours, verdict(world)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
 
 
 def test_who_may_be_a_verifier(open_world: Open) -> None:
