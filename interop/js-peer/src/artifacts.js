@@ -2,7 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { HireError, check } from './errors.js';
-import { checkAddress, multikeys, safeLookup } from './did.js';
+import { asWritten, checkAddress, multikeys, safeLookup } from './did.js';
 import { digestOfBytes } from './encoding.js';
 import { admit } from './gate.js';
 import { signRequest, verifyRequest } from './requests.js';
@@ -12,16 +12,16 @@ const BYTES = 64 * 1024 * 1024;
 
 /** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} */
 export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
-  const url = new URL(uri);
+  const { url, path } = asWritten(uri);
   const open = peer.local && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   check(url.protocol === 'https:' || (url.protocol === 'http:' && open), 'did_forbidden_address', uri);
-  const request = { method: 'GET', path: url.pathname + url.search, headers: /** @type {[string, string][]} */ ([]) };
+  const request = { method: 'GET', path, headers: /** @type {[string, string][]} */ ([]) };
   const headers = signRequest(request, { origin: url.origin, contract, now: peer.now() }, peer.key);
   let answer;
   let bytes;
   try {
     if (!open) checkAddress(url.hostname);
-    answer = await got(url, headers, !open);
+    answer = await got(url, path, headers, !open);
     bytes = await readAtMost(answer, Math.min(most, BYTES), uri);
   } catch (error) { throw error instanceof HireError ? error : new HireError('unreachable', String(error)); }
   const status = answer.statusCode ?? 0;
@@ -30,9 +30,9 @@ export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
   return bytes;
 }
 
-/** The answer at a URL that a message named: from the open network, and from nowhere that it points to (HIRE-DID-05). @param {URL} url @param {[string, string][]} headers @param {boolean} checked @returns {Promise<http.IncomingMessage>} */
-const got = (url, headers, checked) => new Promise((resolve, reject) => {
-  const options = { headers: { ...Object.fromEntries(headers), 'accept-encoding': 'identity' }, signal: AbortSignal.timeout(30000), agent: false, lookup: checked ? safeLookup : undefined };
+/** The answer at a URL that a message named: from the open network, and from nowhere that it points to (HIRE-DID-05). @param {URL} url @param {string} path @param {[string, string][]} headers @param {boolean} checked @returns {Promise<http.IncomingMessage>} */
+const got = (url, path, headers, checked) => new Promise((resolve, reject) => {
+  const options = { path, headers: { ...Object.fromEntries(headers), 'accept-encoding': 'identity' }, signal: AbortSignal.timeout(30000), agent: false, lookup: checked ? safeLookup : undefined };
   (url.protocol === 'http:' ? http : https).get(url, options, resolve).on('error', reject);
 });
 

@@ -66,17 +66,21 @@ export function webUrl(did, local) {
   return `${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}/${segments.join('/') || '.well-known'}/did.json`;
 }
 
-const SPELLED = /^https?:\/\/[\w.-]+(?::[0-9]{0,5})?(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
+const SPELLED = /^https?:\/\/(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
 
-/** @param {string} text of a URL, whose path and query are asked for as they are written @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
-export async function fetchBytes(text, limit = BYTES, accept = 'application/did+json, application/json') {
+/** A URL whose authority is a host and perhaps a port, and its path and query as they are written. @param {string} text @returns {{url: URL, path: string}} */
+export function asWritten(text) {
   const [spelled, path = '/', query] = SPELLED.exec(text) ?? [];
   check(spelled !== undefined && URL.canParse(text), 'did_unresolvable', 'no host of a URL'); // as with a label that begins as punycode and is none
-  const url = new URL(text);
+  return { url: new URL(text), path: query ? `${path}?${query}` : path };
+}
+
+/** @param {string} text of a URL @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
+export async function fetchBytes(text, limit = BYTES, accept = 'application/did+json, application/json') {
+  const { url, path } = asWritten(text);
   const loopback = url.hostname === 'localhost';
   const options = {
-    path: query ? `${path}?${query}` : path,
-    signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept, 'accept-encoding': 'identity' },
+    path, signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept, 'accept-encoding': 'identity' },
     lookup: loopback ? undefined : safeLookup, agent: false,
   };
   return new Promise((resolve, reject) => {

@@ -1,9 +1,15 @@
 /** What is asked for where others say where it is (page 02, sections 2.2 and 2.12). */
 import { createServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { fetchArtifact } from '../src/artifacts.js';
 import { fetchBytes } from '../src/did.js';
+import { digestOfBytes } from '../src/encoding.js';
+import { keyOfDidKey } from '../src/keys.js';
+
+const peer = /** @type {any} */ ({ local: true, key: keyOfDidKey(randomBytes(32)), now: () => 1_800_000_000 });
 
 test('path and query are asked for as they are written, and a URL with more than a host is none', async () => {
   const server = createServer((asked, answer) => answer.end(asked.url)).listen(0, 'localhost');
@@ -11,9 +17,14 @@ test('path and query are asked for as they are written, and a URL with more than
   const origin = `http://localhost:${/** @type {any} */ (server.address()).port}`;
   for (const [written, asked] of [
     ['/a/../1', '/a/../1'], ['/%2e%2E/./1?', '/%2e%2E/./1'], ['', '/'], ['?x=/../', '/?x=/../'], ['/a|{b}\\"^`<c>#d', '/a|{b}\\"^`<c>'], ['/x?y#z?w', '/x?y'],
-  ]) assert.equal((await fetchBytes(origin + written)).toString(), asked);
+  ]) {
+    assert.equal((await fetchBytes(origin + written)).toString(), asked);
+    const digest = digestOfBytes(asked);
+    assert.equal((await fetchArtifact(peer, origin + written, digest, digest)).toString(), asked);
+  }
   for (const host of ['u:p@localhost', 'u@localhost', 'localhost\\x', '%6cocalhost', 'xn--a.example', '']) {
-    await assert.rejects(fetchBytes(origin.replace('localhost', host)), { code: 'did_unresolvable' });
+    const url = origin.replace('localhost', host);
+    for (const fetching of [fetchBytes(url), fetchArtifact(peer, url, '', '')]) await assert.rejects(fetching, { code: 'did_unresolvable' });
   }
   server.close();
 });
