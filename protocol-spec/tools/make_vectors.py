@@ -29,6 +29,7 @@ from vector_connections import connection_vectors
 from vector_contracts import contract_vectors
 from vector_deliveries import delivery_vectors, review_vectors
 from vector_graphs import graph_vectors
+from vector_guards import guard_vectors
 from vector_journals import journal_vectors
 from vector_keys import key_vectors
 from vector_linkage import linkage_vectors
@@ -46,6 +47,7 @@ def every() -> Iterator[Vector]:
     yield from connection_vectors()
     yield from message_vectors()
     yield from journal_vectors()
+    yield from guard_vectors()
     yield from change_vectors()
     yield from contract_vectors()
     yield from key_vectors()

@@ -133,6 +133,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/withdrawal-after-the-seal",
         "journals/message-of-another-engagement",
         "journals/start-of-another-contract",
+        "journals/start-with-another-input",
+        "journals/profile-of-another-inquiry",
+        "journals/silence-on-another-delivery",
     ),
     "HIRE-CHN-14": ("journals/receipt-of-what-nobody-made",),
     "HIRE-CHN-13": (
@@ -193,8 +196,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-NEG-02": ("journals/offer-by-the-other-side",),
     "HIRE-NEG-03": ("journals/presentation-for-another-question",),
     "HIRE-NEG-05": ("journals/offer-replaced-by-its-owner", "journals/acceptance-of-ones-own-offer"),
-    "HIRE-NEG-06": ("journals/counter-offer-to-another",),
-    "HIRE-NEG-07": ("journals/document-of-another-place",),
+    "HIRE-NEG-06": ("journals/counter-offer-to-another", "journals/first-offer-in-reply-to-a-move"),
+    "HIRE-NEG-07": ("journals/document-*-another-place", "journals/transcript-of-another-*"),
     "HIRE-NEG-08": ("journals/one-offer-too-many",),
     "HIRE-NEG-09": ("journals/withdrawal-of-a-late-acceptance",),
     "HIRE-NEG-11": (

@@ -149,7 +149,6 @@ export const rules = {
     const ended = state.main === 'closing' ? state.undisputed : undefined;
     if (ended && !ended.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
     check(inForce(state, message, engagement).some(({ name }) => name === message.contract), 'conflicting_contract', 'document in force');
-    if (message.role === 'hirer') check(message.capacity === undefined, 'terms_mismatch', 'capacity');
     const currencies = [...inForce(state, message, engagement).map(({ terms }) => terms.price.currency), state.settlement?.currency, ...state.rulings.map(({ ruling }) => ruling.currency)];
     check(currencies.includes(message.settlement.currency), 'terms_mismatch', 'currency of what is owed');
     if (state.main !== 'closing') {
