@@ -75,7 +75,7 @@ class StdioGate:
 
         Raises:
             ConfigurationError: `bad_configuration`, the server's command cannot be run.
-            TransportError: `connection_closed`, the server ended first; `too_large`, a line without end.
+            TransportError: `connection_closed`, the server ended first; `too_large`, a line that is too long.
             BrokenPipeError: The client reads no more.
         """
         loop = asyncio.get_running_loop()
@@ -216,7 +216,7 @@ async def _line(reader: asyncio.StreamReader, whose: str) -> bytes:
             # Half a line is no message: its sender may have been about to say something else.
             return b""
         except (asyncio.LimitOverrunError, ValueError) as exc:
-            raise TransportError("too_large", f"{whose} wrote a line without end") from exc
+            raise TransportError("too_large", f"{whose} wrote a line longer than a message may be") from exc
         if stripped := line.strip():
             return stripped
 
