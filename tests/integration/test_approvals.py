@@ -117,6 +117,8 @@ def test_two_people_approve_a_hire_that_was_killed_meanwhile(
         assert companies.says(copy, "refuse", one["terms"], "bob").code == 0
         late = companies.says(copy, "refuse", one["terms"], "alice")
         assert (late.code, late.error["message"]) == (3, f"{one['terms']} is refused by bob, for good")
+        listed = run("offer", "list", "--home", copy.path).out
+        assert "0 sets of terms wait for people; 1 decided, with which a peer that runs goes on" in listed
         ran = companies.says(acme, "approve", one["terms"], "bob")
         assert (ran.code, ran.values[0]["state"], ran.values[0]["approved"]) == (0, "approved", ["alice", "bob"])
         with serving(acme.path) as again:

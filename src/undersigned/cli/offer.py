@@ -70,7 +70,9 @@ async def offer_list(out: Out, home: str | None) -> None:
         out.line(f"    {plain(_what(one), 200)}, {_other(one)}; {one.standing.explain()}; until {one.asked.until}")
         out.line(f"    {one.about.engagement}", style="dim")
     out.value({"count": len(found)})
-    out.line(f"{counted(len(found), 'set')} of terms {'waits' if len(found) == 1 else 'wait'} for people")
+    waiting = sum(one.standing.state == "waits" for one in found)
+    decided = f"; {len(found) - waiting} decided, with which a peer that runs goes on" if waiting < len(found) else ""
+    out.line(f"{counted(waiting, 'set')} of terms {'waits' if waiting == 1 else 'wait'} for people{decided}")
 
 
 @offer.command("show")
