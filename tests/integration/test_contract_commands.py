@@ -264,6 +264,24 @@ def test_a_key_whose_terms_are_on_their_way_is_rotated_once_they_are_answered(tm
     assert acme.document().methods("authentication") != (before,)
 
 
+def test_terms_that_name_a_key_replaced_since_are_declined_and_may_be_offered_anew(tmp_path: Path) -> None:
+    """HIRE-KEY-07: an acceptance by the new key is refused, and so would be the review behind it."""
+    acme, globex = _homes(tmp_path)
+    with serving(globex.path), _hiring(tmp_path, acme, globex) as hired:
+        assert hired.on(globex, "amend", "--extend", 60).code == 0
+        hired.until(acme, lambda shown: shown["onTheTable"] is not None)
+        hired.hire.end(signal.SIGINT)
+        assert run("keys", "rotate", "--home", acme.path).code == 0
+        with serving(acme.path):
+            hired.until(globex, lambda shown: shown["onTheTable"] is None)
+            assert hired.on(globex, "amend", "--extend", 60).code == 0
+            table = hired.until(acme, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+            assert hired.on(acme, "accept", table["document"]).code == 0
+            hired.until(globex, lambda shown: shown["inForce"] == table["document"])
+            hired.ends()
+            hired.until(globex, lambda shown: shown["state"] == "closed")
+
+
 def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:
     """Mutual release: the work is stopped, both close their books by it, and the provider says what it destroys.
 

@@ -229,6 +229,9 @@ class Changes(Moves):
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:
             return await self._seal(conversation, engagement)
+        if not self._agent.papers.may_sign(engagement, conversation.tabled(engagement)):
+            # Our acceptance would be refused, and with it all that we say after it; it may be offered anew.
+            return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
         if not self._agent.approvals.waits(conversation, tabled.document):
             try:
                 asks = partial(self.consents, conversation, conversation.tabled(engagement))
