@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from runtimes import REPORT, World, facts, folded, last, messages
 from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError
 from undersigned.messages import Closing, Review, recorded_message
-from undersigned.runtime import Conversation, Event, Hire, HireResult, Order, Reviewed, hire_order
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Job, Order, Reviewed, hire_order
 from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.execution.inspection import Inspection
 from undersigned.testing import terminate
@@ -332,3 +332,18 @@ def test_what_no_hire_can_use_is_refused_before_anybody_is_asked(
     assert refused.value.code == "bad_configuration"
     assert says in refused.value.message
     assert not world.network.sent
+
+
+def test_what_does_not_hold_is_not_asked_for_again(open_world: Open) -> None:
+    """Though the terms leave a rework: that is for work that somebody looked at."""
+
+    async def no_bill(job: Job) -> None:
+        await job.deliver("summary.txt", b"done")
+
+    world = open_world(handler=no_bill)
+    world.hirer.reviewers["summary"] = whole
+    ours = world.begin(criteria=CRITERIA, reworks=1, sbom="SPDX 2.3")
+    world.until("closed", ours.id)
+    said = [one.message for one in messages(world.provider, ours.id)]
+    assert [one.verdict for one in said if isinstance(one, Review)] == ["rejected"]
+    assert last(world.provider, ours.id, Closing).settlement.amount == "0"
