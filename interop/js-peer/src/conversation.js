@@ -350,8 +350,8 @@ export class Conversation {
   /** @param {any} message @param {string} name @param {string} outcome */
   async acknowledge(message, name, outcome) {
     const now = this.peer.now();
-    if (outcome === 'repeat' && this.own.length > this.acked) return this.repeat();
-    if (outcome === 'late') await this.repeat();
+    // what is said again need not be the answer to what came again, so that has its receipt too
+    if (['repeat', 'late'].includes(outcome)) await this.repeat();
     const { of } = this.receipt ?? { of: [] };
     const soon = NO_ANSWER.has(message.type) || this.over || outcome !== 'applies';
     this.receipt = { at: now + (soon ? 0 : 1), of: [...of, name].slice(-64) };
