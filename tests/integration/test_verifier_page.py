@@ -9,10 +9,8 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -30,16 +28,13 @@ from integration.chains import (
 )
 from integration.hires import REPORT, summarise
 from integration.test_credentials import as_jwt
-from moments import MOMENTS
 from packs import Hire, far_behind
-from support import examples, refuses
+from support import examples
 from undersigned.contract import Subcontracting, Terms, contract_card
 from undersigned.credentials import enveloped_presentation, presentation_jwt
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     FOREIGN_LIMITS,
-    MESSAGE_LIMITS,
-    JsonLimits,
     JsonObject,
     canonicalize,
     decode_json,
@@ -47,17 +42,14 @@ from undersigned.encoding import (
     from_struct,
     multibase_decode,
     multibase_encode,
-    read_moment,
     shift,
 )
-from undersigned.errors import FormatError, LogProofError, UndersignedError
+from undersigned.errors import LogProofError
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack, write_archive
-from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, compiled_table
 from undersigned.keys import KeyKind, public_key_from_multikey
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.negotiation.meeting import Meeting
-from undersigned.scope import parse_pattern
 from undersigned.testing import Actor, delivery
 from undersigned.transparency import NoteVerifier, read_verifier, verifier_text
 
@@ -121,25 +113,6 @@ TOLD = f"""new Promise(told => {{
     look();
 }})"""
 """The report, as soon as there is a verdict: looked at now and then it would be late each time, a thousand times."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("page")
-
-
-@pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Tab]:
-    """The page as it is opened from a disk; one browser for all packs."""
-    (folder / "verifier.html").write_bytes(verifier_page())
-    (folder / "profile").mkdir()
-    with browser(folder / "profile") as tab:
-        tab.open((folder / "verifier.html").as_uri())
-        yield tab
-        wrong = [one for one in tab.said if one["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
-        assert not wrong, "the page raised, or its policy refused something"
-        asked = {one["params"]["request"]["url"] for one in tab.said if one["method"] == "Network.requestWillBeSent"}
-        assert all(url.startswith(("file:", "data:")) for url in asked), asked
 
 
 def judged(
@@ -347,187 +320,6 @@ def test_both_tell_the_same_of_credentials(page: Tab, folder: Path) -> None:
                 report, came = verify_pack(make(), now=pack_cases.LATER), judged(page, folder, make(), pack_cases.LATER)
                 told = (came["steps"][9]["detail"], report.steps[9].detail)
                 assert told[0] == told[1].replace("'", ""), name  # Python quotes a DID that nobody knows
-
-
-SCRIPTS = Path(verifier_page.__code__.co_filename).parent / "verifier"
-READERS = (SCRIPTS / "encoding.js").read_text()
-"""The part of the page that reads bytes and texts, to be called by itself."""
-TOKENS = (
-    *("{", "}", "[", "]", ",", ":", " ", "\t", "\n", "\x0b", "\u00a0", "\ufeff", "true", "false", "null", "tru", "NaN"),
-    *("Infinity", "-Infinity", "0", "-0", "-", "1", "01", "+1", "1.", ".5", "1.5", "1.0", "1e3", "1E+2", "1e", "0x1"),
-    *("2e308", "1e-400", "-1e-400", "1e21", "5e-324", "9007199254740991", "9007199254740992", "-9007199254740991"),
-    *('"a"', '"b"', '"é"', '"\x7f"', '"\u0085"', '"\t"', '"\ufdd0"', '""', '"', "'a'", '"__proto__"', '"0"', '"\\"'),
-    *('"\\u0041"', '"\\u0000"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\/"', '"\\v"', '"\\u12"', '\\"', "\\"),
-)
-"""What JSON is made of, and what it is not."""
-
-
-def test_both_read_json_alike(page: Tab) -> None:
-    """HIRE-PCK-04, HIRE-JSN-01: the same values, or the same code, also of several faults."""
-    texts = [*edges_of_json(), *generated_json(6000)]
-    calls = f"JSON.parse({json.dumps(json.dumps([base64.b64encode(one).decode() for one in texts]))})"
-    for own, limits in (("MESSAGE_LIMITS", MESSAGE_LIMITS), ("FOREIGN_LIMITS", FOREIGN_LIMITS)):
-        came = page.eval(
-            f"""(() => {{ {READERS}
-              return {calls}.map((text) => {{
-                try {{
-                  return `=${{canonicalText(decodeJson(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), {own}))}}`;
-                }} catch (error) {{
-                  return error instanceof Refused ? error.code : String(error);
-                }}
-              }}); }})()"""
-        )
-        expected = [read_json(one, limits) for one in texts]
-        assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
-        for code in ("bad_json", "bad_unicode", "number_out_of_range", "too_deep", "too_large"):
-            assert expected.count(code) > 3, code
-        assert sum(one.startswith("=") for one in expected) > 500
-
-
-def read_json(text: bytes, limits: JsonLimits) -> str:
-    try:
-        return f"={canonicalize(decode_json(text, limits)).decode()}"
-    except UndersignedError as error:
-        return error.code
-
-
-def edges_of_json() -> Iterator[bytes]:
-    """Each token in each place, and each size on both sides of a limit."""
-    for token in TOKENS:
-        for around in ("%s", "[%s]", "[1,%s]", '{"a":%s}', '{"a":1,%s:2}', '["\x7f",%s'):
-            yield (around.replace("%s", token)).encode()
-    for depth in (15, 16, 17, 32, 33, 34):
-        yield b"[" * depth + b"]" * depth
-        yield b"x" + b'{"a":' * depth
-        yield b'["' + b"[" * depth + b'"]'
-    for count in (256, 257, 1024, 1025, 4096, 4097):
-        yield json.dumps(dict.fromkeys(map(str, range(count)), 1)).encode()
-        yield json.dumps([1] * count).encode()
-    for size in (65_500, 65_536, 65_537):
-        yield b'"%s"' % (b"a" * size)
-
-
-def generated_json(count: int) -> Iterator[bytes]:
-    dice = Random(7)
-
-    def value(depth: int) -> str:
-        kind = dice.random()
-        if not depth or kind < 0.4:
-            return dice.choice(['"a"', "1", "0", "-1", "1.5", "true", "null", '"é"', '"x\\ny"', "1e3", "[]", "{}"])
-        many = range(dice.randint(0, 3))
-        if kind < 0.7:
-            return f"[{','.join(value(depth - 1) for _ in many)}]"
-        names = dice.sample(["a", "b", "é", "__proto__", "7", "0", "\U0001f600", "\uff5e"], len(many))
-        return "{" + ",".join(f'"{name}":{value(depth - 1)}' for name in names) + "}"
-
-    for _ in range(count):
-        text = list(value(3))
-        for _ in range(dice.randint(0, 3)):
-            place = dice.randrange(len(text) + 1)
-            text[place : place + dice.randint(0, 1)] = dice.choice([[], [dice.choice(TOKENS)]])
-        raw = "".join(text).encode()
-        if dice.random() < 0.02:
-            place = dice.randrange(len(raw) + 1)
-            raw = raw[:place] + bytes([dice.randrange(256)]) + raw[place:]
-        yield raw
-
-
-def test_both_read_targets_alike(page: Tab) -> None:
-    """HIRE-PCK-04, HIRE-SCO-04: what a scope may name, and what has more than one reading."""
-    dice = Random(5)
-    parts = (
-        "a",
-        "*",
-        ".",
-        "..",
-        ";",
-        "%3B",
-        "%2e",
-        "%2F",
-        "%C0",
-        "%AF",
-        "%C3%A4",
-        "%e4",
-        "%25",
-        "%7f",
-        "x",
-        "/",
-        "?",
-        "%",
-    )
-    texts = ["https://acme.example/" + "".join(dice.choices(parts, k=dice.randint(0, 5))) for _ in range(4000)]
-    came = page.eval(
-        f"""(() => {{ {READERS} {(SCRIPTS / "scope.js").read_text()}
-          return {json.dumps(texts)}.map((text) => {{
-            try {{
-              parsePattern(text);
-              return "good";
-            }} catch (error) {{
-              return error instanceof Refused ? error.code : String(error);
-            }}
-          }}); }})()"""
-    )
-    expected = [read_target(one) for one in texts]
-    assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
-    assert min(Counter(expected).values()) > 500
-
-
-def read_target(text: str) -> str:
-    try:
-        parse_pattern(text)
-    except UndersignedError as error:
-        return error.code
-    return "good"
-
-
-def test_both_read_times_alike(page: Tab) -> None:
-    """HIRE-PCK-04, HIRE-JSN-06: to the microsecond, in all the years that there are."""
-    texts = [*MOMENTS, *generated_times(3000)]
-    came = page.eval(
-        f"(() => {{ {READERS} return {json.dumps(texts)}.map((text) => moment(text)?.toString() ?? null); }})()"
-    )
-    start = datetime(1970, 1, 1, tzinfo=UTC)
-    found = [read_moment(text) for text in texts]
-    expected = [None if at is None else str((at - start) // timedelta(microseconds=1)) for at in found]
-    assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
-    assert 500 < expected.count(None) < 2500
-
-
-def test_both_refuse_alike_what_the_context_has_not(page: Tab) -> None:
-    """HIRE-LD-03, HIRE-LD-04: also where no schema has looked before, in a document and in the options of a proof."""
-    documents = [
-        {"@context": HIRE_CONTEXT, "type": kind, "id": "urn:x:y", name: "x"}
-        for kind in ("Contract", "DataIntegrityProof")
-        for name in ("more", "@id", "constructor")
-    ]
-    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in ("encoding", "quads", "proofs"))
-    came = page.eval(
-        f"""(() => {{ const DATA = {{ context: {json.dumps(compiled_table())} }}; {scripts}
-          const told = (error) => error.code ?? String(error);
-          return Promise.all({json.dumps(documents)}.map((one) => quadsOf(one).catch(told)));
-        }})()"""
-    )
-    expected = ["unknown_term", "schema_violation", "unknown_term"] * 2
-    assert came == expected
-    for one, code in zip(documents, expected, strict=True):
-        with refuses(FormatError, code):
-            compiled_quads(one)
-
-
-def generated_times(count: int) -> Iterator[str]:
-    dice = Random(7)
-    for _ in range(count):
-        year, month, day = dice.choice([0, 1, 99, 1900, 2000, 2026, 9999]), dice.randint(0, 13), dice.randint(1, 31)
-        hour, minute, second = (
-            dice.choice([0, 12, 23, 23, 24]),
-            dice.choice([0, 59, 59, 60]),
-            dice.choice([0, 59, 59, 60]),
-        )
-        fraction = dice.choice(["", "", f".{dice.randrange(10 ** dice.randint(1, 10))}"])
-        zone = dice.choice(["Z", "+", "-"])
-        if zone != "Z":
-            zone += f"{dice.choice([0, 9, 13, 14, 15]):02d}:{dice.choice([0, 30, 59, 60]):02d}"
-        yield f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}{fraction}{zone}"
 
 
 def test_both_tell_the_same_of_witnesses(page: Tab, folder: Path) -> None:
