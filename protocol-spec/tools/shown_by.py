@@ -386,6 +386,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "messages/refused/too-deep",
         "messages/refused/many-members",
         "messages/refused/many-items",
+        "messages/refused/long-text",
         "schemas/needs-many",
         "schemas/note-long",
         "schemas/rounds",

@@ -152,6 +152,8 @@ def _json() -> Iterator[Vector]:
     yield _refused(
         "many-items", "4,097 items in one list", put('"need":"sbom"', f'"more":[{items}],"need":"sbom"'), "too_large"
     )
+    text_too_long = put('"need":"sbom"', f'"need":"{"x" * 131_073}"')
+    yield _refused("long-text", "a text of 131,073 characters", text_too_long, "too_large")
     yield _refused("byte-order-mark", "a byte order mark", b"\xef\xbb\xbf" + raw, "bad_unicode")
     yield _refused("wider", "UTF-16 without a mark", raw.decode().encode("utf-16-le"), "bad_unicode")
     not_utf8 = raw.replace(b'"need":"sbom"', b'"need":"sb\xc0\xafom"')

@@ -165,12 +165,6 @@ def test_sc_16_limits_to_the_item(more: int):
             assert decode_json(raw, limits) == json.loads(raw)
 
 
-def test_one_text_may_fill_a_message_and_is_then_what_its_schema_refuses():
-    """HIRE-LIM-01 has a limit for a text in a member's schema, and none beside it."""
-    raw = b'{"a":"' + b"v" * (256 * 1024 - 8) + b'"}'
-    assert decode_json(raw) == json.loads(raw)
-
-
 @pytest.mark.parametrize("limits", [MESSAGE_LIMITS, FOREIGN_LIMITS], ids=["message", "foreign"])
 @pytest.mark.parametrize(
     "text",

@@ -5,6 +5,8 @@ export const MESSAGE_BYTES = 256 * 1024;
 const [DEPTH, FOREIGN_DEPTH] = [16, 32];
 /** Of one object and one list (page 10, section 10.4). */
 const [MEMBERS, FOREIGN_MEMBERS, ITEMS] = [256, 1024, 4096];
+/** Characters of a text and of a name; a document that others define is bounded by its bytes. */
+const TEXT = 131072;
 /** Where a proof stands in a message. */
 const PROOFS = ['proof', 'document/proof', 'presentation/proof', 'contractProof'];
 const NONCHARACTER = /[\p{Noncharacter_Code_Point}]/u;
@@ -152,6 +154,7 @@ class Reader {
       if (mark !== '\\') throw this.bad('bad_unicode', 'a control character');
       value += this.escape();
     }
+    if (!this.foreign && value.length > TEXT && [...value].length > TEXT) throw this.bad('too_large', `a text of more than ${TEXT} characters`);
     const control = this.foreign ? value.includes('\u0000') : CONTROL.test(value);
     if (control || !value.isWellFormed() || NONCHARACTER.test(value)) throw this.bad('bad_unicode', 'a character that is not allowed');
     return value;

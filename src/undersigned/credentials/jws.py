@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from undersigned.encoding import (
     DIDURL_PATTERN,
     FOREIGN_LIMITS,
+    MESSAGE_LIMITS,
     DidUrl,
     JsonObject,
     base64url_decode,
@@ -165,7 +166,7 @@ def verify_jws(signed: Jws, key: PublicKey, *, remember: bool = False) -> None:
 
 
 def _object(part: str, max_bytes: int, name: str) -> JsonObject:
-    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=max_bytes)
+    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=max(max_bytes, MESSAGE_LIMITS.max_string))
     value = decode_json(base64url_decode(part), limits)
     if not isinstance(value, dict):
         raise FormatError("schema_violation", f"expected a JSON object as {name}")

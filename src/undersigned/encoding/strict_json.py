@@ -69,7 +69,7 @@ class JsonLimits(msgspec.Struct, frozen=True):
 
 
 MESSAGE_LIMITS: Final = JsonLimits(
-    max_bytes=256 * 1024, max_depth=16, max_members=256, max_items=4096, max_string=256 * 1024
+    max_bytes=256 * 1024, max_depth=16, max_members=256, max_items=4096, max_string=128 * 1024
 )
 """Messages and documents of this protocol. Schemas bound each member more narrowly."""
 FOREIGN_LIMITS: Final = JsonLimits(

@@ -126,7 +126,7 @@ function without(document, name) {
 
 // --- JSON
 
-const MESSAGE_LIMITS = { bytes: 262144, depth: 16, members: 256, items: 4096, text: 262144, names: /^[\x00-\x7f]*$/ };
+const MESSAGE_LIMITS = { bytes: 262144, depth: 16, members: 256, items: 4096, text: 131072, names: /^[\x00-\x7f]*$/ };
 const FOREIGN_LIMITS = {
   ...{ bytes: 65536, depth: 32, members: 1024, items: 4096, text: 65536 },
   ...{ nulls: true, floats: true, controls: true },

@@ -55,7 +55,7 @@ function readJws(text, of) {
 }
 
 function jsonIn(part, bytes) {
-  const value = decodeJson(fromBase64url(part), { ...FOREIGN_LIMITS, bytes, text: bytes });
+  const value = decodeJson(fromBase64url(part), { ...FOREIGN_LIMITS, bytes, text: Math.max(bytes, MESSAGE_LIMITS.text) });
   if (!isObject(value)) throw new Refused("schema_violation", "expected a JSON object");
   return value;
 }
