@@ -77,6 +77,7 @@ class Peer(Agent):
     """The same for `[gates]`."""
     _control: ControlListener | None = None
     _for_gates: ControlListener | None = None
+    _desk: GateDesk
     _has_listened = False
     """Whether there is something to close."""
 
@@ -162,8 +163,7 @@ class Peer(Agent):
                 "bad_configuration", "it offers work and nobody can reach it: set url in [listen] of the settings"
             )
         self._door = ArtifactDoor(self)
-        self.desk = GateDesk(self)
-        """Where gates in this process ask; others ask at `gates_url`."""
+        self._desk = GateDesk(self)
         self._register = self.home.register() if self.organisation is not None else None
         try:
             if self._register is not None:
@@ -300,6 +300,16 @@ class Peer(Agent):
     def control_url(self) -> str:
         """Where the control listener is reached on this machine; empty if there is none."""
         return self._control.url if self._control is not None else ""
+
+    @property
+    def desk(self) -> GateDesk:
+        """Where gates in this process ask; others ask at `gates_url`.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: the peer is not started; `connection_closed`: it was closed.
+        """
+        self.require_started()
+        return self._desk
 
     @property
     def gates_url(self) -> str:

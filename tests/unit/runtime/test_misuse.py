@@ -124,7 +124,10 @@ def test_a_peer_that_was_not_entered(tmp_path: Path) -> None:
     async def hires() -> None:
         await peer.hire(PROVIDER, task="summary", price="5 EUR")
 
-    for use in (hires, peer.serve_forever):
+    async def gates() -> None:
+        RequestGate(peer.desk, read_rules({"origin": DESK}))
+
+    for use in (hires, gates, peer.serve_forever):
         with pytest.raises(LocalProtocolError, match=r"async with Peer\.open\(\.\.\.\) as peer") as refused:
             asyncio.run(use())
         assert refused.value.code == "wrong_state"
