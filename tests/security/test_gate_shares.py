@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
-from gate_world import ORIGIN, SCOPE, Service, at_work, hire, proxied, serving, under_uvicorn
+from gate_world import ORIGIN, SCOPE, Service, at_work, hire, lines, proxied, serving, under_uvicorn
 from integration.hires import until
 from security.raw_peer import Streams
 from undersigned.daemon import AsgiGate, Ask, GateProxy, RemoteDesk, RequestGate, aiohttp_gate, gate_proxy, gate_remote
@@ -135,6 +135,40 @@ async def test_a_provider_that_has_many_requests_under_way_takes_no_place_of_oth
             assert (await here.ask(url, "GET", "/customers/a")).status == 200, "and then there is room"
             await gate.close()
         assert not gate._under_way
+
+
+async def test_a_provider_that_reads_slowly_keeps_its_part_of_an_aiohttp_application(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """HIRE-GTS-17: what a handler returned is under way until it is read, and that who asked leaves is no error."""
+
+    async def large(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(16_000_000))
+
+    async with at_work(tmp_path) as world, world.desk() as desk:
+        gate = RequestGate(desk, world.rules)
+        app = web.Application(middlewares=[aiohttp_gate(gate)])
+        app.router.add_get("/customers/a", large)
+        runner = web.AppRunner(app)  # and no `TestServer`, which ends the handler of who leaves
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+        async def asks() -> tuple[bytes, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            fields = lines(await world.signed("GET", "/customers/a"))
+            writer.write(f"GET /customers/a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode())
+            return (await reader.readuntil(b"\r\n"))[9:12], writer
+
+        heard = [await asks() for _ in range(UNDER_WAY + 1)]
+        for _, writer in heard:
+            writer.transport.abort()
+        await until(lambda: not gate._under_way)
+        heard.append(await asks())
+        heard[-1][1].transport.abort()
+        await runner.cleanup()
+        await gate.close()
+    assert [status for status, _ in heard] == [b"200"] * UNDER_WAY + [b"503", b"200"], "and then there is room"
+    assert not [one for one in caplog.records if one.name == "aiohttp.server"]
 
 
 async def test_who_leaves_gives_its_place_back(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
 
 A handler is called for allowed requests only, and finds in `request[GRANTED]` what was granted. The body is read before
 it is called, because it is signed: `request.read()` and `request.json()` give it, `request.content` is empty. An answer
-that is to be signed has to be a `web.Response` with its body, and not compressed by aiohttp.
+that is to be signed has to be a `web.Response` with its body, and not compressed by aiohttp. A `web.FileResponse` is
+sent once the turn of its request is over: what of them is under way the application has to bound itself.
 
 Source: protocol-spec/14-gates.md
 """
@@ -12,7 +13,7 @@ Source: protocol-spec/14-gates.md
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -72,6 +73,11 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
             response = await handler(request)
             gate.done(granted.permit)
             await sign_response(gate, knock, response)
+            if isinstance(response, web.Response):
+                # Within its turn, which who reads slowly keeps. The server finds it sent, or who asked gone.
+                with suppress(ConnectionError):
+                    await response.prepare(request)
+                    await response.write_eof()
             return response
 
     return gated

@@ -3,7 +3,8 @@
     app = AsgiGate(app, RequestGate(desk, rules))
 
 The application is called for allowed requests only, and finds in `scope["hire"]` what was granted. The body is read
-before it is called, because it is signed, and handed on in one piece. WebSockets are refused.
+before it is called, because it is signed, and handed on in one piece. WebSockets are refused. The turn of a request
+ends when the application has: what a server has taken over of an answer and not sent yet is for that to bound.
 
 Source: protocol-spec/14-gates.md
 """
