@@ -8,14 +8,15 @@ import click
 
 from undersigned.did import entries_left
 from undersigned.errors import ConfigurationError, LocalProtocolError
-from undersigned.ledger import Lock
 from undersigned.runtime import (
     Home,
     SystemClock,
     bound_to_key,
     contracts_to_deliver,
+    require_rotates,
     rotate_key,
     rotate_organisation_key,
+    while_no_peer_runs,
 )
 
 from .listing import CommandGroup
@@ -106,11 +107,11 @@ async def keys_rotate(out: Out, name: str, force: bool, drop: bool, home: str | 
         return
     if drop:
         raise ConfigurationError("bad_configuration", "--drop is for the organisation's key: keys rotate organisation")
+    require_rotates(opened)  # as the next: or a peer would be ended for nothing
     if not force:
-        await _require_nothing_by_its_key(opened)  # or a peer would be ended for nothing
-    opened.key("agent")  # or nothing is written
-    # A peer would go on with the key of before, and be bound by it to deliver what no key states any more.
-    with Lock(opened.ledger.with_name(f"{opened.ledger.name}.lock"), "runs with this state folder: end it first"):
+        await _require_nothing_by_its_key(opened)
+    # It would be bound by the key of before to deliver what no key states any more.
+    with while_no_peer_runs(opened):
         if not force:
             await _require_nothing_by_its_key(opened)
         method = rotate_key(opened)

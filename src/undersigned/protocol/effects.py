@@ -5,7 +5,8 @@ The whole list, in the order in which `pending` gives them:
 * `Reserve(name, digest, until)`: hold capacity (provider) or budget (hirer) under the offer's digest. `name` says for
   what: `bid` (digest of the `Bid`), `offer` (ours stands), `acceptance` (ours waits for its answer) or `contract`.
   The digest is the reservation's id: reserving it again only moves `until`.
-* `Free(name, digest)`: give that reservation back; `name` is always `reservation`.
+* `Free(name, digest)`: give that reservation back; `name` says of what: `contract`, once that is at its end, or
+  `reservation`.
 * `Work(contract, start, cursor)`: provider: begin or resume the work; `cursor` is the last one noted or sent, or None.
 * `Owe(moves, by, reason)`: this side must make one of `moves`. With a `reason` there is only one thing to say and it
   says it: `Withdraw` with that reason, `Terminate` with that cause, `Closing` with that basis. Without one, the

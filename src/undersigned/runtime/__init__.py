@@ -106,7 +106,12 @@ from undersigned.runtime.home.parsing import (
 from undersigned.runtime.home.policy_file import read_policy, read_toml
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.runtime.home.registry_part import read_token
-from undersigned.runtime.home.rotation import rotate_key, rotate_organisation_key
+from undersigned.runtime.home.rotation import (
+    require_rotates,
+    rotate_key,
+    rotate_organisation_key,
+    while_no_peer_runs,
+)
 from undersigned.runtime.home.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.home.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.log.logbook import beside, multibase_note, read_multibase_note
@@ -279,6 +284,7 @@ __all__ = [
     "read_toml",
     "recorded_decisions",
     "replay_decision",
+    "require_rotates",
     "room_in",
     "rotate_key",
     "rotate_organisation_key",
@@ -295,6 +301,7 @@ __all__ = [
     "verify_handed",
     "viewpoint",
     "waiting_terms",
+    "while_no_peer_runs",
     "whole_file",
     "why",
     "withdrawn_as",

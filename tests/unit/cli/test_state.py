@@ -137,7 +137,9 @@ def test_a_home_without_a_domain_is_its_key(tmp_path: Path) -> None:
         listen = Home(tmp_path / name).configuration.listen
         assert (listen.port, listen.url) == (port or made["port"], more[1] if name == "reached" else None)
         assert made["port"] == listen.port > 0
-        assert run("keys", "rotate", "--home", tmp_path / name).code == 2
+        with Lock(tmp_path / name / "ledger.db.lock"):
+            ran = run("keys", "rotate", "--home", tmp_path / name, "--json")
+        assert (ran.code, "is its key" in ran.error["message"]) == (2, True), "and no peer is ended for it"
     real = ("--home", tmp_path / "real", "--json")
     (named,) = run("init", *real[:1], tmp_path / "named", "--json").values
     assert named["home"] == str(tmp_path / "named"), "where an option names the folder"
@@ -188,7 +190,8 @@ def test_the_key_of_an_organisation(tmp_path: Path) -> None:
         ran = run(*wrong, "--json", UNDERSIGNED_HOME=str(home))
         assert (ran.code, told in ran.error["message"]) == (2, True), ran
     running = Lock(home / "ledger.db.lock")
-    assert run(*rotate).code == 8
+    ran = run(*rotate, "--json")
+    assert (ran.code, "end it first" in ran.error["message"]) == (8, True), ran
     running.release()
     assert run("init", tmp_path / "small").code == 0
     assert run("keys", "rotate", "organisation", "--home", tmp_path / "small").code == 2

@@ -28,9 +28,30 @@ from .new_home import published_document
 from .own_log import LOG, continue_log, latest_names
 from .wallet import Wallet
 
-__all__ = ["rotate_key", "rotate_organisation_key"]
+__all__ = ["require_rotates", "rotate_key", "rotate_organisation_key", "while_no_peer_runs"]
 
 _NUMBERED: Final = re.compile("[a-z]+-([1-9][0-9]{0,8})", re.ASCII)
+
+
+def require_rotates(home: Home) -> None:
+    """Returns if the agent's key can be replaced, as far as its DID goes, and that of now opens.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the DID is its key; `key_unavailable`.
+    """
+    did = home.configuration.did
+    if is_derived(did):
+        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
+    home.key("agent")
+
+
+def while_no_peer_runs(home: Home) -> Lock:
+    """Holds the state folder against a peer, which would go on with the key of before.
+
+    Raises:
+        LedgerUnavailable: As `Lock`: one runs.
+    """
+    return Lock(home.ledger.with_name(f"{home.ledger.name}.lock"), "runs with this state folder: end it first")
 
 
 def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
@@ -44,12 +65,9 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
         LedgerUnavailable: `store_unavailable`, another process is at it; `store_full`.
         OSError: A file cannot be written.
     """
-    did = home.configuration.did
-    if is_derived(did):
-        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
-    home.key("agent")  # or nothing is written
+    require_rotates(home)  # or nothing is written
     with _rotating(home):
-        return _rotated(home, did, clock or SystemClock())
+        return _rotated(home, home.configuration.did, clock or SystemClock())
 
 
 def rotate_organisation_key(
@@ -77,7 +95,7 @@ def rotate_organisation_key(
     if is_derived(document.id):
         raise ConfigurationError("bad_configuration", f"{document.id} is its key: it cannot rotate")
     home.key("organisation")
-    with Lock(home.ledger.with_name(f"{home.ledger.name}.lock")), _rotating(home):
+    with while_no_peer_runs(home), _rotating(home):
         now = (clock or SystemClock()).now()
         method = _rotated_office(home, now)
         return method, _dropped(home, now) if drop else {}
