@@ -355,7 +355,6 @@ export class Conversation {
     const { of } = this.receipt ?? { of: [] };
     const soon = NO_ANSWER.has(message.type) || this.over || outcome !== 'applies';
     this.receipt = { at: now + (soon ? 0 : 1), of: [...of, name].slice(-64) };
-    return undefined;
   }
 
   /** Whether a `Progress` is taken now: one in its time, and one more that a carrier was slow with (HIRE-LIM-04). @param {boolean} takes whether it is */
