@@ -52,17 +52,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
                 fields = text_fields(request.raw_headers)
                 knock = await gate.head(request.method, request.raw_path, fields)
                 turn.enter_context(gate.turn(knock))
-                gate.check_length(request.content_length or 0)
-                if encoding := request.headers.get("Content-Encoding"):
-                    text = f"expected a body without a content encoding; came {encoding[:40]!a}"
-                    raise TransportError("bad_request", text)
-                try:
-                    async with arriving(gate.body_seconds):
-                        body = await request.read()
-                except web.HTTPRequestEntityTooLarge as exc:
-                    raise FormatError("too_large", "the body is longer than the application takes") from exc
-                gate.check_length(len(body))
-                granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
+                granted = await _admitted(gate, knock, request)
             except UndersignedError as error:
                 status, problem = gate.refused(error, request.method, request.raw_path)
                 answer = problem_response(status, problem)
@@ -81,3 +71,17 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
             return response
 
     return gated
+
+
+async def _admitted(gate: RequestGate, knock: VerifiedHead, request: web.Request) -> Granted:
+    """What is granted, once the whole body is there."""
+    gate.check_length(request.content_length or 0)
+    if encoding := request.headers.get("Content-Encoding"):
+        raise TransportError("bad_request", f"expected a body without a content encoding; came {encoding[:40]!a}")
+    try:
+        async with arriving(gate.body_seconds):
+            body = await request.read()
+    except web.HTTPRequestEntityTooLarge as exc:
+        raise FormatError("too_large", "the body is longer than the application takes") from exc
+    gate.check_length(len(body))
+    return await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
