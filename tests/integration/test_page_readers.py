@@ -170,9 +170,9 @@ def test_both_refuse_alike_what_the_context_has_not(page: Tab) -> None:
         for kind in ("Contract", "DataIntegrityProof")
         for name in ("more", "@id", "constructor")
     ]
-    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in ("encoding", "quads", "proofs"))
     came = page.eval(
-        f"""(() => {{ const DATA = {{ context: {json.dumps(compiled_table())} }}; {scripts}
+        f"""(() => {{ const DATA = {{ context: {json.dumps(compiled_table())} }};
+          {READERS} {(SCRIPTS / "quads.js").read_text()}
           const told = (error) => error.code ?? String(error);
           return Promise.all({json.dumps(documents)}.map((one) => quadsOf(one).catch(told)));
         }})()"""

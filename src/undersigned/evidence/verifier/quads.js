@@ -1,6 +1,7 @@
 // Canonical N-Quads (RDFC-1.0) of documents in the hire context, straight from their members: 04, section 4.7. Every node
 // has an id, nested values are JSON literals, so only the options of a proof and the proofs of a chain have labels.
 
+const CONTEXT = "https://w3id.org/hire/v1";
 const RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const OWN_GRAPH = " _:a .\n";
 const ESCAPES = { "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r" };
