@@ -79,16 +79,16 @@ class VerdictBook:
 
     def listed(self) -> tuple[list[Verdict], list[LedgerError]]:
         """All of them, oldest first; and `store_corrupt` of each file that is not what its name says."""
-        found: list[tuple[Instant, int, Digest, Verdict]] = []
+        found: list[tuple[Instant, int, str, Verdict]] = []
         damaged: list[LedgerError] = []
         for path in files_of(self._folder, "uEi*.json"):
             try:
                 one = _read(path)
                 # Of one second, in the order in which they were written.
-                found.append((one.at, path.stat().st_mtime_ns, one.digest, one))
+                found.append((one.at, path.stat().st_mtime_ns, path.stem, one))
             except LedgerError as error:
                 damaged.append(error)
-        return [one for *_, one in sorted(found, key=lambda row: row[:3])], damaged
+        return [one for *_, one in sorted(found)], damaged
 
     def named(self, text: str) -> Verdict | None:
         """The verdict that `text` names: its digest, or a part of it that no other has.
