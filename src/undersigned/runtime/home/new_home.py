@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -139,64 +139,74 @@ def create_home(
     agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
     log = None if kind == "Ed25519" else generate_key("Ed25519")
     beside = None if log is None else {"log": log.public_key}
-    public = f"https://{domain}" if domain else url
-    published: dict[str, bytes] = {}
-    services: tuple[tuple[str, str], ...] = ()
     if authority:
-        base = "did:web:" + quote(authority, safe="")
-        did, office_did = base, base + ":org"
-        scheme = "ws" if local else "wss"
-        origin = f"http://{authority}" if local else f"https://{authority}"
-        linked = ("LinkedDomains", origin)
-        services = (("HireService", f"{scheme}://{authority}/hire"), linked)
-        if not history:
-            published["did.json"] = canonicalize(published_document(did, "agent", agent, services, beside))
-        if office_key is not None:
-            published["organisation.json"] = canonicalize(
-                published_document(office_did, "office", office_key, (linked,))
-            )
+        named = _on_the_web(authority, local=local)
+        documents = _documents(named, None if history else agent, office_key, beside)
     else:
-        did, office_did = did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else ""
-    lines = [
+        named = _Named(did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else "")
+        documents = {}
+    public = f"https://{domain}" if domain else url
+    listened = port or (8443 if public else free_ports(1)[0] if local else 0)
+    settings = [
         f"name = {_toml(name)}",
         f"local = {'true' if local else 'false'}",
         *(
-            ["", "[organisation]", f"did = {_toml(office_did)}", f"name = {_toml(organisation or name)}"]
+            ("", "[organisation]", f"did = {_toml(named.office)}", f"name = {_toml(organisation or name)}")
             if office
-            else []
+            else ()
         ),
-        "",
-        "[listen]",
-        'host = "127.0.0.1"',
-        f"port = {port or (8443 if public else free_ports(1)[0] if local else 0)}",
-        *([f"url = {_toml(public)}"] if public else []),
-        "",
-        "[trust]",
-        f"anchors = {_tomls(anchors)}",
-        "",
-        *rules,
+        *("", "[listen]", 'host = "127.0.0.1"', f"port = {listened}", *([f"url = {_toml(public)}"] if public else [])),
+        *("", "[trust]", f"anchors = {_tomls(anchors)}", "", *rules),
+        *(line for offer in offers for line in _offer_lines(offer)),
     ]
-    for offer in offers:
-        lines += _offer_lines(offer)
 
     # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
     # comes last.
     path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
     passphrase = _seal_keys(path, {"agent": agent, "organisation": office_key, "log": log})
-    for file_name, document in published.items():
+    for file_name, document in documents.items():
         with naming(path / file_name):
             (path / file_name).write_bytes(document)
+    did = named.did
     if history and authority:
         did = begin_log(
             path,
             quote(authority, safe=""),
-            lambda unnamed: published_document(unnamed, "agent", agent, services, beside),
+            lambda unnamed: published_document(unnamed, "agent", agent, named.services, beside),
             passphrase=passphrase,
             now=(clock or SystemClock()).now(),
         )
-    lines.insert(0, f"did = {_toml(did)}")
-    write_whole(path / CONFIGURATION, "\n".join([*lines, ""]).encode())
+    write_whole(path / CONFIGURATION, "\n".join([f"did = {_toml(did)}", *settings, ""]).encode())
     return Home(path)
+
+
+class _Named(NamedTuple):
+    """Who a state folder is of."""
+
+    did: str
+    office: str
+    """Empty if there is none."""
+    services: tuple[tuple[str, str], ...] = ()
+    """What the documents of both say, by type; that of the organisation not the first, where its agent listens."""
+
+
+def _on_the_web(authority: str, *, local: bool) -> _Named:
+    did = "did:web:" + quote(authority, safe="")
+    hire, origin = ("ws", "http") if local else ("wss", "https")
+    services = (("HireService", f"{hire}://{authority}/hire"), ("LinkedDomains", f"{origin}://{authority}"))
+    return _Named(did, f"{did}:org", services)
+
+
+def _documents(
+    named: _Named, agent: PrivateKey | None, office: PrivateKey | None, beside: Mapping[str, PublicKey] | None
+) -> dict[str, bytes]:
+    """The DID documents to be published, by file, of those whose keys are given."""
+    made: dict[str, bytes] = {}
+    if agent is not None:
+        made["did.json"] = canonicalize(published_document(named.did, "agent", agent, named.services, beside))
+    if office is not None:
+        made["organisation.json"] = canonicalize(published_document(named.office, "office", office, named.services[1:]))
+    return made
 
 
 def _require_kinds(port: object, anchors: object, offers: object, **texts: object) -> None:
