@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
 from undersigned.contract import (
     ContractDocument,
     Document,
-    ReleaseDocument,
-    Terms,
     contract_card,
     read_parents,
     read_ruling,
-    rebase,
 )
-from undersigned.encoding import Amount, Digest, add_amounts, canonicalize, from_struct, subtract_amounts
+from undersigned.encoding import Amount, Digest, add_amounts, from_struct, subtract_amounts
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Ledger, Row, booked, surely_unwritten
 from undersigned.messages import (
@@ -34,7 +29,18 @@ from undersigned.messages import (
     Usage,
     recorded_message,
 )
-from undersigned.protocol import ENDED, HIRER, Contract, Engagement, Presence, Role, Tabled, owed, presence, rights
+from undersigned.protocol import (
+    ENDED,
+    HIRER,
+    Contract,
+    Engagement,
+    Presence,
+    Right,
+    Role,
+    owed,
+    presence,
+    rights,
+)
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -49,24 +55,16 @@ from undersigned.runtime import (
     used_of,
     word_of,
 )
-from undersigned.scope import SKETCH_BASE, WireScope, amount_in_words, whole_scope
-from undersigned.trust import Difference, differences
+from undersigned.scope import amount_in_words, whole_scope
 
+from .contract_table import Table, on_the_table, table_json, table_lines
 from .ledger import mute_in
 from .output import Out, reading, summary_named
 from .words import WHOLE, counted, plain, typed
 
-__all__ = ["became", "changed_terms", "changes_json", "diverged_by", "load_contract", "show", "table_answer"]
+__all__ = ["became", "diverged_by", "load_contract", "show"]
 
 _OF_A_RULING = ("dispute", "outcome", "amount", "currency", "reasons")
-
-
-class _Table(NamedTuple):
-    """The document on the table."""
-
-    document: Document
-    changes: tuple[Difference, ...]
-    """Of an amendment: where its terms are others than those in force."""
 
 
 class _Found(NamedTuple):
@@ -140,34 +138,20 @@ def diverged_lines(by: Sequence[str]) -> Iterator[str]:
         yield "              this one or the other. Whoever did so puts the newest copy in place again"
 
 
-def _table(document: Document, in_force: ContractDocument) -> _Table:
-    changes = () if isinstance(document, ReleaseDocument) else changed_terms(in_force.terms, document.terms)
-    return _Table(document, changes)
+class _Shown(NamedTuple):
+    """A contract in the ledger, and what else is to be said of it."""
 
-
-def changed_terms(before: Terms, after: Terms) -> tuple[Difference, ...]:
-    """Where other terms say something else than those before: of the scope by clause, in the words of the card."""
-    old, new = (rebase(one, SKETCH_BASE) for one in (before, after))
-    clauses = [_clauses(one.scope) for one in (old, new)]
-    named = dict.fromkeys(name for one in clauses for name in one)
-    told = [Difference(name, *(one.get(name, "nothing") for one in clauses)) for name in named]
-    rest = differences("", old, replace(new, scope=old.scope))
-    return (*rest, *(one for one in told if one.recorded != one.now))
-
-
-def changes_json(changes: Iterable[Difference]) -> list[dict[str, str]]:
-    """Changes of terms, for programs."""
-    return [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in changes]
-
-
-def _clauses(wire: WireScope) -> dict[str, str]:
-    """What a scope says, by what each clause is and its name: `May [notes]`."""
-    scope = whole_scope(wire)
-    lines = [(label, *text.split(" ", 1)) for label, text in scope.lines() if label != "Also"]
-    said = {f"{label} {name}": words for label, name, words in lines}
-    for uri, value in scope.extensions.items():
-        said[f"Also {uri}"] = f"{canonicalize(value).decode()}{', critical' if uri in scope.critical else ''}"
-    return said
+    found: _Found
+    contract: Contract
+    table: Table | None
+    files: Mapping[str, str]
+    """Where what was delivered is, by its name."""
+    seen: Presence | None
+    """Whether the other side is there; None if nothing of ours would know."""
+    rights: Sequence[Right]
+    above: Sequence[Mapping[str, Any]]
+    hired: Sequence[Mapping[str, Any]]
+    mute: str | None
 
 
 async def show(out: Out, opened: Home, contract: str) -> None:
@@ -176,97 +160,109 @@ async def show(out: Out, opened: Home, contract: str) -> None:
     Raises:
         ConfigurationError: As `load_contract`.
     """
-    engagement, document, tabled, facts, moves, wanted, used, held, diverged = await load_contract(opened, contract)
-    table = None if tabled is None or engagement.state in ENDED else _table(tabled, document)
-    files = await _kept(opened, _delivered(moves))
-    now = SystemClock().now()
-    seen: Presence | None = presence(engagement, now, lost_at(facts))
-    if engagement.state in ENDED or (seen.word == "here" and surely_unwritten(opened.ledger_url)):
-        seen = None  # only a peer that runs would have noted that it is not
-    mays = rights(engagement, now)
-    under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
+    found = await load_contract(opened, contract)
+    engagement, under = found.engagement, found.engagement.contract
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
-    mute, above, hired = mute_in(opened, engagement), _above(moves), await _hired(opened, under)
-    out.value(
-        {
-            "contract": under.digest,
-            "inForce": under.in_force,
-            "engagement": engagement.id,
-            "role": engagement.role,
-            "peer": engagement.peer,
-            "state": engagement.state,
-            "lane": engagement.lane,
-            "onTheTable": _table_json(engagement.tabled, table),
-            "owes": list(due.who),
-            "moves": list(due.moves),
-            "by": due.by,
-            "heardAt": under.heard_at,
-            "presence": from_struct(seen) if seen is not None else None,
-            "rights": [from_struct(right) for right in mays],
-            "endings": [from_struct(ending) for ending in under.endings],
-            "breaches": [from_struct(one) for one in under.breaches],
-            "disputes": [
-                {"role": one.role, "claim": one.claim, "about": one.about, "rulingBy": one.ruling_by}
-                for one in moves
-                if isinstance(one, Dispute)
-            ],
-            "rulings": [
-                {key: value for key, value in from_struct(read_ruling(one.ruling)).items() if key in _OF_A_RULING}
-                for one in moves
-                if isinstance(one, Ruling)
-            ],
-            "requests": [from_struct(one) for one in wanted],
-            "cancels": [{"role": one.role, "reason": one.reason} for one in moves if isinstance(one, Cancel)],
-            "outcome": next((one.outcome for one in reversed(moves) if isinstance(one, Delivery)), None),
-            "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in _delivered(moves)],
-            "terms": from_struct(document.terms),
-            "used": [from_struct(one) for one in used],
-            "held": [from_struct(one) for one in held],
-            "above": above,
-            "hired": hired,
-            "payment": {
-                one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
-                for one in moves
-                if isinstance(one, Closing)
-            },
-            "due": from_struct(unpaid) if unpaid else None,
-            "booksDiffer": [from_struct(one) for one in books_differ(facts)],
-            "early": [from_struct(one) for one in came_early(facts)],
-            "booksWait": held_until(facts, engagement),
-            "diverged": list(diverged),
-            "mute": mute,
-        }
+    over, now = engagement.state in ENDED, SystemClock().now()
+    seen: Presence | None = presence(engagement, now, lost_at(found.facts))
+    if over or (seen.word == "here" and surely_unwritten(opened.ledger_url)):
+        seen = None  # only a peer that runs would have noted that it is not
+    shown = _Shown(
+        found,
+        under,
+        table=None if found.tabled is None or over else on_the_table(found.tabled, found.document),
+        files=await _kept(opened, _delivered(found.moves)),
+        seen=seen,
+        rights=rights(engagement, now),
+        above=_above(found.moves),
+        hired=await _hired(opened, under),
+        mute=mute_in(opened, engagement),
     )
-    out.lines(contract_card(from_struct(document), {}, state=_state(engagement), most=WHOLE), WHOLE)
-    for line in diverged_lines(diverged):
-        out.line(line)
-    if mute is not None:
-        out.line(f"Mute          {mute}")
-    for line in _used_lines(document, used, held):
-        out.line(line)
+    out.value(_json(shown))
+    for line in _lines(shown, opened):
+        out.line(line, most=WHOLE)
+
+
+def _json(shown: _Shown) -> dict[str, Any]:
+    engagement, document, _, facts, moves, wanted, used, held, diverged = shown.found
+    under, due, unpaid = shown.contract, owed(engagement), awaited(facts, engagement)
+    return {
+        "contract": under.digest,
+        "inForce": under.in_force,
+        "engagement": engagement.id,
+        "role": engagement.role,
+        "peer": engagement.peer,
+        "state": engagement.state,
+        "lane": engagement.lane,
+        "onTheTable": table_json(engagement.tabled, shown.table),
+        "owes": list(due.who),
+        "moves": list(due.moves),
+        "by": due.by,
+        "heardAt": under.heard_at,
+        "presence": from_struct(shown.seen) if shown.seen is not None else None,
+        "rights": [from_struct(right) for right in shown.rights],
+        "endings": [from_struct(ending) for ending in under.endings],
+        "breaches": [from_struct(one) for one in under.breaches],
+        "disputes": [
+            {"role": one.role, "claim": one.claim, "about": one.about, "rulingBy": one.ruling_by}
+            for one in moves
+            if isinstance(one, Dispute)
+        ],
+        "rulings": [
+            {key: value for key, value in from_struct(read_ruling(one.ruling)).items() if key in _OF_A_RULING}
+            for one in moves
+            if isinstance(one, Ruling)
+        ],
+        "requests": [from_struct(one) for one in wanted],
+        "cancels": [{"role": one.role, "reason": one.reason} for one in moves if isinstance(one, Cancel)],
+        "outcome": next((one.outcome for one in reversed(moves) if isinstance(one, Delivery)), None),
+        "delivered": [{**from_struct(one), "file": shown.files.get(one.name)} for one in _delivered(moves)],
+        "terms": from_struct(document.terms),
+        "used": [from_struct(one) for one in used],
+        "held": [from_struct(one) for one in held],
+        "above": shown.above,
+        "hired": shown.hired,
+        "payment": {
+            one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
+            for one in moves
+            if isinstance(one, Closing)
+        },
+        "due": from_struct(unpaid) if unpaid else None,
+        "booksDiffer": [from_struct(one) for one in books_differ(facts)],
+        "early": [from_struct(one) for one in came_early(facts)],
+        "booksWait": held_until(facts, engagement),
+        "diverged": list(diverged),
+        "mute": shown.mute,
+    }
+
+
+def _lines(shown: _Shown, home: Home) -> Iterator[str]:
+    engagement, document, _, facts, moves, wanted, used, held, diverged = shown.found
+    under = shown.contract
+    yield from contract_card(from_struct(document), {}, state=_state(engagement), most=WHOLE).splitlines()
+    yield from diverged_lines(diverged)
+    if shown.mute is not None:
+        yield f"Mute          {shown.mute}"
+    yield from _used_lines(document, used, held)
     if engagement.state not in ENDED:
-        out.line(f"Other side    {_presence(seen) if seen is not None else 'not known: no peer of ours runs here'}")
-    for right in mays:
+        seen = _presence(shown.seen) if shown.seen is not None else "not known: no peer of ours runs here"
+        yield f"Other side    {seen}"
+    for right in shown.rights:
         itself = ", by itself" if right.by_itself else ""
-        out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
+        yield f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}"
     if under.in_force != under.digest:
-        out.line(f"In force      {under.in_force}, which amends {under.digest}")
-    for line in became(engagement, moves, files):
-        out.line(line)
-    for line in _books_lines(engagement, under, facts, opened):
-        out.line(line)
-    for line in _review_lines(engagement, facts, document):
-        out.line(line)
-    for line in _table_lines(engagement.tabled, table):
-        out.line(line, most=WHOLE)
-    for line in _asked_lines(wanted, engagement.role, under, opened):
-        out.line(line, most=WHOLE)
-    for one in above:
-        out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
-    for one in hired:
+        yield f"In force      {under.in_force}, which amends {under.digest}"
+    yield from became(engagement, moves, shown.files)
+    yield from _books_lines(engagement, under, facts, home)
+    yield from _review_lines(engagement, facts, document)
+    yield from table_lines(engagement.tabled, shown.table)
+    yield from _asked_lines(wanted, engagement.role, under, home)
+    for one in shown.above:
+        yield f"Under         {one['contract']}: {one['provider']} for {one['hirer']}"
+    for one in shown.hired:
         made = f", contract {one['contract']}" if one["contract"] else ""
-        out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
+        yield plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000)
 
 
 def became(engagement: Engagement, moves: Sequence[Message], places: Mapping[str, str]) -> Iterator[str]:
@@ -406,46 +402,6 @@ def _asked_lines(wanted: Iterable[Wanted], role: Role, contract: Contract, home:
         if role == HIRER:
             answer = typed("contract approve {} {} --home {}", contract.digest, one.move, home.path)
             yield f"              {answer}   (or --refuse)"
-
-
-def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:
-    if tabled is None or table is None:
-        return None
-    said = {
-        "document": tabled.document,
-        "type": tabled.kind,
-        "owner": tabled.owner,
-        "validUntil": tabled.valid_until,
-        "accepted": tabled.acceptance is not None,
-        "overtaken": tabled.overtaken is not None,
-    }
-    document = table.document
-    if isinstance(document, ReleaseDocument):
-        return {**said, "settlement": from_struct(document.settlement), "reason": document.reason}
-    return {**said, "terms": from_struct(document.terms), "changes": changes_json(table.changes)}
-
-
-def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
-    """What is on the table: of an amendment what it changes, of a release what is owed by it and why."""
-    if tabled is None or table is None:
-        return
-    yield f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}, {table_answer(tabled)}"
-    document = table.document
-    if isinstance(document, ReleaseDocument):
-        owed = document.settlement
-        yield f"              {owed} owed, all told; {plain(document.reason, WHOLE)!r}"
-    for one in table.changes:
-        what, now, before = plain(one.what.strip(), 200), plain(one.now, WHOLE), plain(one.recorded, WHOLE)
-        yield f"              {what}: {now} (in force: {before})"
-
-
-def table_answer(tabled: Tabled) -> str:
-    """Whose answer is missing, and which."""
-    if tabled.acceptance is None:
-        return f"to be answered by {tabled.valid_until}"
-    if tabled.overtaken is None:
-        return f"accepted: the {tabled.owner} owes its seal, or withdraws"
-    return f"accepted, and overtaken by the work: the {tabled.owner} withdraws, unless it had sealed before"
 
 
 def _presence(seen: Presence) -> str:

@@ -30,7 +30,7 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Difference, Verdict, approval, weigh
 
-from .contract_show import changed_terms, changes_json
+from .contract_table import changed_terms, changes_json
 from .listing import CommandGroup
 from .options import FOLDER
 from .orders import ordered, require_done, require_whole

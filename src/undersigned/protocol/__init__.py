@@ -46,7 +46,7 @@ from undersigned.protocol.lane import may_change
 from undersigned.protocol.legal import legal
 from undersigned.protocol.owed import basis, outcome_of, owed
 from undersigned.protocol.pending import pending
-from undersigned.protocol.presence import Presence, missed_since, presence, rights
+from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
 from undersigned.protocol.put_away import PUT_AWAY
 from undersigned.protocol.states import (
     ENDED,
@@ -116,6 +116,7 @@ __all__ = [
     "Received",
     "Repeat",
     "Reserve",
+    "Right",
     "Role",
     "Sent",
     "Strategy",

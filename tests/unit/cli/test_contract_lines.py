@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from contracts import SCOPE, terms
 from undersigned.cli.contract import lane_told
-from undersigned.cli.contract_show import became, changed_terms, table_answer
+from undersigned.cli.contract_show import became
+from undersigned.cli.contract_table import changed_terms, table_answer
 from undersigned.contract import Criterion
 from undersigned.messages import Settled
 from undersigned.testing import Playbook, Say, acceptance, amendment, closing, delivery, dispute, review, ruling
