@@ -44,6 +44,10 @@ async def misconfigured(_: Reviewed) -> dict[str, bool]:
     raise ConfigurationError("missing_extra", "what reads it is not installed")
 
 
+async def refused(_: Reviewed) -> dict[str, bool]:
+    raise PolicyError("policy_denied", "a service that it asks let it not in")
+
+
 async def nothing(_: Reviewed) -> None: ...
 
 
@@ -93,6 +97,7 @@ def waiting(open_world: Open, review: Any) -> tuple[World, Conversation]:
         (exits, "SystemExit: 1"),
         (gives_up, "it gave up something it waited for"),
         (misconfigured, "missing_extra: what reads it is not installed"),
+        (refused, "policy_denied: a service that it asks let it not in"),
         (nothing, "expected a dict with True or False for each criterion, such as {'whole': True}; got None"),
         (a_word, "such as {'whole': True}; got 'yes'"),
         (misspelt, "expected whole; got 'hole' in its place"),

@@ -14,7 +14,7 @@ import msgspec
 
 from undersigned.contract import ContractDocument
 from undersigned.errors import FormatError, UndersignedError, VerificationError
-from undersigned.runtime.application import contained, in_short
+from undersigned.runtime.application import contained
 from undersigned.runtime.artifacts.contents import Contents
 from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
@@ -77,6 +77,7 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
         FormatError, VerificationError: By it, what was delivered does not hold.
         NoVerdict: It could say nothing, or there is none.
         UndersignedError: Something cannot be had now.
+        Exception: Whatever it raised that is no error of ours.
     """
     document = conversation.offered()
     if not document.terms.criteria:
@@ -95,8 +96,6 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
         if isinstance(error, FormatError | VerificationError) or error.retryable or of_store(error):
             raise
         raise NoVerdict(str(error)) from error
-    except Exception as exc:
-        raise NoVerdict(in_short(exc)) from exc
     return _said(given, document.terms.criteria)
 
 
