@@ -353,18 +353,24 @@ export class Peer {
   /** @param {string} did */
   connected(did) { return this.links.get(did)?.open === true; }
 
-  /** Dials where there is somewhere to dial, in growing, varied pauses. @param {Conversation} conversation */
+  /** Dials where there is somewhere to dial, in growing, varied pauses (HIRE-SYN-03). @param {Conversation} conversation */
   async #reach(conversation) {
     const to = conversation.with;
-    const dialled = this.dials.get(to) ?? { at: 0, tries: 0 };
-    if (Date.now() < dialled.at) return;
-    this.dials.set(to, { at: Date.now() + Math.min(60000, 250 * 2 ** dialled.tries) * (0.5 + Math.random()) + 250, tries: dialled.tries + 1 });
+    const { at, tries } = this.dials.get(to) ?? { at: 0, tries: 0 };
+    if (Date.now() < at) return;
+    this.#waits(to, tries);
     try {
       const url = conversation.url ?? endpoint(await this.resolver.resolve(to));
       if (!url) return;
-      await this.#linked(await dial(url, to, this.self));
-      this.dials.set(to, { at: 0, tries: 0 });
+      const link = await dial(url, to, this.self);
+      link.socket.on('close', (code) => this.#waits(to, code === 1008 ? tries : 0)); // what was refused is refused again
+      await this.#linked(link);
     } catch (error) { this.log(conversation, 'unreachable', /** @type {any} */ (error).message); }
+  }
+
+  /** Puts the next attempt to dial off, 30 seconds at most: so long who was away listens (decision 0370). @param {string} to @param {number} tries made before */
+  #waits(to, tries) {
+    this.dials.set(to, { at: Date.now() + Math.min(19500, 250 * 2 ** tries) * (0.5 + Math.random()) + 250, tries: tries + 1 });
   }
 
   /** @param {import('./link.js').Link} link */
@@ -398,7 +404,7 @@ export class Peer {
       }
       const owes = conversation.unanswered.length > 0;
       if (conversation.over && !owes && !conversation.receipt) continue;
-      if (owes && !this.links.get(conversation.with)?.open) this.#reach(conversation);
+      if ((owes || !conversation.over) && !this.connected(conversation.with)) this.#reach(conversation); // what we wait for may have no other way to us
       if (conversation.ticking) continue;
       conversation.ticking = true;
       conversation.enqueue(async () => {

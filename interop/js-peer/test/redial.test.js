@@ -1,0 +1,39 @@
+/** Who dials again, and when (HIRE-SYN-03). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { service, two, until, whole } from '../support/peers.js';
+
+/** A hire under way, whose work goes on when told. @param {import('node:test').TestContext} t */
+async function working(t) {
+  const made = await two(t);
+  /** @type {any} */ let goOn;
+  const open = new Promise((resolve) => { goOn = resolve; });
+  const run = async (/** @type {any} */ job) => { await open; await service.run(job); };
+  const provider = await made.provider({ services: [{ ...service, run }] });
+  const hirer = await made.hirer();
+  const conversation = await hirer.hire(made.order(provider));
+  await until(() => conversation.engagement.state.main === 'working' && conversation.unanswered.length === 0);
+  return { hirer, provider, conversation, goOn };
+}
+
+test('who only waits dials again as well: the other side may know no way to it', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  for (const { socket } of hirer.links.values()) socket.terminate();
+  await until(() => !provider.connected(hirer.did));
+  goOn();
+  await whole(hirer, provider, conversation.id);
+});
+
+test('a connection that was refused is tried again ever later', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const tries = [];
+  for (let refused = 0; refused < 3; refused += 1) {
+    await until(() => hirer.connected(provider.did) && provider.connected(hirer.did));
+    provider.links.get(hirer.did)?.close(1008, 'conflicting_message');
+    await until(() => !hirer.connected(provider.did));
+    tries.push(hirer.dials.get(provider.did)?.tries);
+  }
+  assert.deepEqual(tries, [1, 2, 3]);
+  goOn();
+  await whole(hirer, provider, conversation.id);
+});
