@@ -97,6 +97,11 @@ def _refused(part: str, by: Party) -> Iterator[Vector]:
     theirs = {"method": STRANGER.method, "signer": STRANGER}
     yield wrong("by-anothers-key", "a stranger's key, under the stranger's own name", forbidden, **theirs)
     yield wrong("signed-by-a-stranger", "a stranger's signature", "proof_invalid", signer=STRANGER)
+    shape = "schema_violation"
+    yield wrong("of-another-type", "a frame of another type", shape, {"type": "Challenge"})
+    yield wrong("of-another-subprotocol", "another subprotocol", shape, {"subprotocol": "hire.v2"})
+    yield wrong("of-a-short-nonce", "a nonce of another length", shape, {"nonce": OTHER[:-4]})
+    yield wrong("of-a-version-that-is-no-text", "a version that is a number", shape, {"versions": [1]})
     unsigned = content_of(frame(part, by))
     yield _vector(f"{part}-unsigned", f"the {part}: no proof", part, unsigned, {"code": "proof_missing"}, by)
 
@@ -112,6 +117,8 @@ def _one_way() -> Iterator[Vector]:
     changed = {**frame("dialer", HIRER), "nonce": OTHER}
     says = "the dialer: another nonce of its own than it signed"
     yield _vector("dialer-changed", says, "dialer", changed, {"code": "proof_invalid"}, HIRER)
+    itself = frame("dialer", PROVIDER)
+    yield _vector("dialer-itself", "the dialer: who is dialed", "dialer", itself, {"code": "self_dealing"}, PROVIDER)
     other = frame("dialer", HIRER, {"versions": ["2.0"]})
     yield _vector("dialer-other-versions", "the dialer: no version that is spoken", "dialer", other, none, HIRER)
     yield dialed("is-another", "another DID than was dialed, proved well", {}, mismatch, STRANGER)

@@ -6,13 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from example_messages import conversation
-from example_parties import PARTIES, contract, document_proof
-from vector_journals import as_json, journal, talk_after, up_to
+from example_parties import PARTIES, Talk, contract, document_proof, statement
+from vector_changes import REQUEST, since_start
+from vector_journals import as_json, journal, ready, talk_after, up_to
 from vector_parts import Vector, changed, content_of, resigned
+from vector_subcontracts import first_below
 
+from undersigned.attestation import accepted
 from undersigned.contract import document_id
 from undersigned.encoding import digest_bytes, from_struct, shift
-from undersigned.messages import Offer
+from undersigned.messages import (
+    ApprovalRequest,
+    Bid,
+    Breach,
+    CriterionVerdict,
+    Delivery,
+    Offer,
+    Review,
+    Terminate,
+)
 
 __all__ = ["guard_vectors"]
 
@@ -57,6 +69,194 @@ def guard_vectors() -> Iterator[Vector]:
         code="terms_mismatch",
         state="delivered",
     )
+    change = {"type": "Amendment", "contract": other, "amends": other}
+    yield journal(
+        "change-offered-first",
+        "a first Offer that changes a contract, where there is none",
+        up_to("presentation-provider"),
+        _said(talk_after("presentation-provider"), "hirer", **change),
+        code="terms_mismatch",
+        state="ready",
+    )
+    talk, before = ready(opens="provider")
+    bid = talk.say(Bid, "provider", commitment=other, valid_until=shift(talk.now, 3600))
+    yield journal(
+        "bid-without-a-tender", "a Bid that nobody asked for", before, as_json(bid), code="wrong_state", state="ready"
+    )
+    yield from _of_a_parent()
+    yield from _contradictions()
+    yield from _under_way()
+
+
+def _of_a_parent() -> Iterator[Vector]:
+    """Parent and hirer stay the same, and the hirer offers first; it alone shows what stands above."""
+    before, under = up_to("presentation-provider"), first_below()
+    parent = as_json(under)["document"]["parent"]
+    for name, says, members, code in (
+        ("counter-without-its-parent", "a counter-offer that leaves the parent out", {}, "terms_mismatch"),
+        (
+            "counter-with-parents",
+            "a counter-offer that shows parents, which its hirer has",
+            {"parent": parent, "parents": as_json(under)["parents"]},
+            "schema_violation",
+        ),
+    ):
+        talk = talk_after("presentation-provider")
+        talk.moves["hirer"].append(under)
+        counter = _said(talk, "provider", under.digest, **members)
+        yield journal(name, says, [*before, as_json(under)], counter, code=code, state="offered-by-hirer")
+    talk, before = ready(opens="provider")
+    first = _said(talk, "provider", parent=parent)
+    yield journal(
+        "parent-offered-by-the-provider",
+        "a first offer under a parent, by the provider",
+        before,
+        first,
+        code="terms_mismatch",
+        state="ready",
+    )
+
+
+def _under_way() -> Iterator[Vector]:
+    """Once there is a contract."""
+    said, sealed = conversation(), as_json(conversation()["start"])["contract"]
+    review = as_json(said["review"])
+    yield journal(
+        "review-of-other-criteria",
+        "a Review that answers a criterion which the terms do not have",
+        up_to("delivery"),
+        resigned(changed(review, criteria__0__id="other")),
+        code="terms_mismatch",
+        state="delivered",
+    )
+    acceptance = changed(as_json(said["acceptance-amendment"]), document=digest_bytes(b"another"))
+    yield journal(
+        "acceptance-of-other-terms-of-a-change",
+        "an Acceptance of the amendment on the table with another document",
+        since_start("offer-amendment"),
+        resigned(acceptance),
+        code="terms_mismatch",
+        state="working",
+    )
+    for cause, role, says, code in (
+        ("late_seal", "provider", "who sealed ends it for a late seal", "wrong_party"),
+        ("parent", "hirer", "an end of the parent, where there is none", "terms_mismatch"),
+        ("no_ruling", "hirer", "no ruling came, where nobody asked for one", "wrong_state"),
+    ):
+        end = talk_after("start").say(Terminate, role, contract=sealed, cause=cause, evidence=(), **_named(cause))
+        name = f"cause-{cause.replace('_', '-')}"
+        yield journal(name, says, up_to("start"), as_json(end), code=code, state="working")
+    yield _once_more()
+    talk = talk_after("start")
+    asked: Any = said["approvalrequest"].message
+    body = {name: getattr(asked, name) for name in REQUEST}
+    yield _one_too_many("request", "a 65th open request", talk, [(ApprovalRequest, body)] * 65)
+    talk = talk_after("start")
+    claim = {"contract": sealed, "clause": "price", "evidence": (), "cure_by": shift(talk.now, 86_400)}
+    yield _one_too_many("breach", "a 65th breach that one side claims", talk, [(Breach, claim)] * 65)
+
+
+def _named(cause: str) -> dict[str, Any]:
+    return {"names": digest_bytes(b"what ended it")} if cause == "parent" else {}
+
+
+def _one_too_many(name: str, says: str, talk: Talk, moves: list[tuple[Any, dict[str, Any]]]) -> Vector:
+    *before, last = [as_json(talk.say(of, "provider", **body)) for of, body in moves]
+    return journal(f"{name}-beyond-64", says, [*up_to("start"), *before], last, code="round_limit", state="working")
+
+
+def _once_more() -> Vector:
+    """The terms leave one rework."""
+    said, talk = conversation(), talk_after("delivery")
+    rework, delivery = as_json(said["review"]), as_json(said["delivery"])
+    contract_name = delivery["contract"]
+    told: list[dict[str, Any]] = []
+    before = said["delivery"].digest
+    for number in (1, 2):
+        failed = accepted(
+            contract=contract_name,
+            document_id=as_json(said["offer-counter"])["document"]["id"],
+            verifier=PARTIES["hirer"].did,
+            passed=False,
+            statements=(),
+            time_verified=talk.now,
+        )
+        again = talk.say(
+            Review,
+            "hirer",
+            delivery=before,
+            verdict="rework",
+            criteria=tuple(CriterionVerdict(id=one["id"], met=False) for one in rework["criteria"]),
+            statement=statement(PARTIES["hirer"], failed),
+        )
+        told.append(as_json(again))
+        if number == 1:
+            second = talk.say(
+                Delivery,
+                "provider",
+                contract=contract_name,
+                outcome="complete",
+                artifacts=said["delivery"].message.artifacts,
+                statements=tuple(delivery["statements"]),
+                usage=(),
+                round=2,
+            )
+            told.append(as_json(second))
+            before = second.digest
+    *known, last = told
+    return journal(
+        "rework-beyond-the-terms",
+        "a Review that asks for another round where the terms leave none",
+        [*up_to("delivery"), *known],
+        last,
+        code="round_limit",
+        state="delivered",
+    )
+
+
+def _contradictions() -> Iterator[Vector]:
+    """First offers whose terms contradict themselves (HIRE-CTR-12)."""
+    half = {"percent": 50, "criteria": ["valid"]}
+    for name, says, members in (
+        ("start-before-it-may", "a start before notBefore", {"deadlines__notBefore": "2026-11-24T12:00:01Z"}),
+        ("notice-of-none", "a notice where nobody may end it without cause", {"termination__notice": "P1D"}),
+        (
+            "criterion-twice",
+            "two criteria of one id",
+            {"deliverables__0__criteria": [{"id": "valid", "text": "One."}, {"id": "valid", "text": "Two."}]},
+        ),
+        (
+            "milestone-twice",
+            "two milestones of one name",
+            {"settlement__milestones": [{"name": "listed", **half}, {"name": "listed", **half}]},
+        ),
+        (
+            "criterion-twice-in-a-milestone",
+            "a milestone that names a criterion twice",
+            {"settlement__milestones": [{"name": "listed", "percent": 50, "criteria": ["valid", "valid"]}]},
+        ),
+        (
+            "criterion-of-no-deliverable",
+            "a milestone that names a criterion of no deliverable",
+            {"settlement__milestones": [{"name": "listed", "percent": 50, "criteria": ["other"]}]},
+        ),
+        ("policies-unsorted", "a set in another order", {"policies": [digest_bytes(b"1"), digest_bytes(b"0")]}),
+    ):
+        talk = talk_after("presentation-provider")
+        terms = {f"terms__{path}": value for path, value in members.items()}
+        offer = _said(talk, "hirer", **terms)
+        before = up_to("presentation-provider")
+        yield journal(f"terms-{name}", f"an Offer: {says}", before, offer, code="schema_violation", state="ready")
+
+
+def _said(talk: Talk, role: str, reply: str | None = None, parents: Any = None, **members: Any) -> dict[str, Any]:
+    """An offer whose document has other members, signed as it is."""
+    plain = contract(talk, role, "20")
+    document = changed(content_of(from_struct(plain)), **members)
+    signed = document_proof(document, PARTIES[role], talk)
+    offer = talk.say(Offer, role, document=plain, valid_until=shift(talk.now, 3600))
+    shown = {name: value for name, value in (("inReplyTo", reply), ("parents", parents)) if value}
+    return resigned(changed(as_json(offer), document=signed, **shown))
 
 
 def _offer(at: int | None = None, **members: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from undersigned.messages import (
     engagement_id,
 )
 
-__all__ = ["as_json", "journal", "journal_vectors", "talk_after", "up_to"]
+__all__ = ["as_json", "journal", "journal_vectors", "ready", "talk_after", "up_to"]
 
 # A hire's messages in order; `up_to(name)` are those before and with `name`.
 ORDER = (
@@ -500,8 +500,22 @@ def _agreeing() -> Iterator[Vector]:
 
 def _limited(name: str, says: str, limits: Limits, code: str) -> Vector:
     """A counter-offer that is beyond what the inquiry allows; the first offer is not."""
+    talk, before = ready(limits=limits)
+    first = talk.say(Offer, "hirer", document=contract(talk, "hirer", "20"), valid_until=shift(BEGIN, 3600))
+    second = talk.say(
+        Offer,
+        "provider",
+        document=contract(talk, "provider", "25"),
+        valid_until=shift(BEGIN, 3600),
+        in_reply_to=first.digest,
+    )
+    return journal(name, says, [*before, as_json(first)], as_json(second), code=code, state="offered-by-hirer")
+
+
+def ready(**members: Any) -> tuple[Talk, list[dict[str, Any]]]:
+    """Both have shown who they are, after an inquiry with some other members."""
     talk = Talk()
-    inquiry = _opened(talk, Inquiry, "hirer", "inquiry", limits=limits)
+    inquiry = _opened(talk, Inquiry, "hirer", "inquiry", **members)
     profile = _opened(talk, Profile, "provider", "profile", inquiry=inquiry.digest)
     shown = talk.say(
         Presentation,
@@ -516,22 +530,7 @@ def _limited(name: str, says: str, limits: Limits, code: str) -> Vector:
         answers=shown.digest,
         presentation=presentation(talk, PROVIDER, HIRER, shown.digest),
     )
-    first = talk.say(Offer, "hirer", document=contract(talk, "hirer", "20"), valid_until=shift(BEGIN, 3600))
-    second = talk.say(
-        Offer,
-        "provider",
-        document=contract(talk, "provider", "25"),
-        valid_until=shift(BEGIN, 3600),
-        in_reply_to=first.digest,
-    )
-    return journal(
-        name,
-        says,
-        [as_json(one) for one in (inquiry, profile, shown, back, first)],
-        as_json(second),
-        code=code,
-        state="offered-by-hirer",
-    )
+    return talk, [as_json(one) for one in (inquiry, profile, shown, back)]
 
 
 def _opened(talk: Talk, of: type[Message], role: str, name: str, **other: Any) -> VerifiedMessage:

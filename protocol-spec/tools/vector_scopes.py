@@ -146,6 +146,8 @@ def scope_vectors() -> Iterator[Vector]:
     for name, says, target in (
         ("host", "a host that ends with a dot", "https://shop.example./*"),
         ("character", "a character that a URI has not", f"{SHOP}/<a>"),
+        ("encoded-slash", "a slash in percent-encoding", f"{SHOP}/a%2Fb"),
+        ("star-inside", "a `*` that is a part of a segment", f"{SHOP}/a*"),
         ("scheme-alone", "anything of a scheme", "urn:*"),
     ):
         yield refused(f"target-{name}", says, bad, grants__0__target=target)
@@ -159,6 +161,30 @@ def scope_vectors() -> Iterator[Vector]:
     yield refused("other-id", "an id that does not follow", bad, **{f"{at}__1__id": f"{BASE}#read.condition.x"})
     yield refused("other-duty", "a duty that is no approval", bad, grants__0__duty__0__action="urn:x:inform")
     yield refused("duty-elsewhere", "a prohibition with a duty", bad, prohibitions__0__duty=wire["grants"][0]["duty"])
+    known = wire["grants"][1]["constraint"]
+    for number, name, says, members in (
+        (0, "condition-that-is-no-list", "a condition by another operator", {"operator": "lteq"}),
+        (4, "limit-of-two-values", "a limit of two values", {"rightOperand": ["10", "11"]}),
+        (0, "condition-with-a-unit", "a condition with a unit", {"unit": "bytes"}),
+        (6, "window-with-a-unit", "a window with a unit", {"unit": "bytes"}),
+        (4, "count-with-a-unit", "uses, with a unit", {"unit": "uses"}),
+    ):
+        held = [*known[:number], known[number] | members, *known[number + 1 :]]
+        yield refused(name, says, bad, **{at: held})
+    uses = {**known[3], "unit": "count", "id": known[4]["id"]}
+    held = [*known[:3], uses, *known[5:]]
+    yield refused("unit-of-uses", "an amount whose unit is that of uses", bad, **{at: held})
+    euro = {**wire["grants"][0]["constraint"][0], "unit": "euro", "id": f"{BASE}#dear.limit.euro"}
+    yield refused("currency-of-four-letters", "an amount of money in no currency", bad, grants__0__constraint=[euro])
+    yield refused("scope-of-another-document", "a scope named for another document", bad, id="urn:hire:other#scope")
+    yield refused("clauses-unsorted", "clauses in another order", bad, grants=wire["grants"][::-1])
+    yield refused("limits-unsorted", "constraints in another order", bad, **{at: known[::-1]})
+    begins = {**known[6], "operator": "gteq", "rightOperand": ["2026-12-01T00:00:01Z"]}
+    held = [*known[:6], {**begins, "id": f"{BASE}#read.window.not-before"}, known[6]]
+    yield refused("window-that-never-opens", "a window that ends before it begins", bad, **{at: held})
+    yield refused(
+        "duty-of-another-clause", "a duty named otherwise", bad, grants__0__duty__0__id=f"{BASE}#small.approval"
+    )
     count = f"{at}__4__rightOperand"
     yield refused("limit-negative", "a limit below nothing", bad, **{count: ["-1"]})
     yield refused("limit-of-a-part", "a part of one use", bad, **{count: ["1.5"]})

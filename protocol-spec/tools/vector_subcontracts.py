@@ -17,7 +17,7 @@ from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import Offer, engagement_id
 from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window, compile_scope
 
-__all__ = ["subcontract_vectors"]
+__all__ = ["first_below", "subcontract_vectors"]
 
 SIGNED = "2026-11-24T08:00:00Z"
 ROOT = Party("root")
@@ -228,6 +228,11 @@ def _taken(name: str, says: str, offer: Any, suite: str = SUITE) -> Vector:
 
 
 # --- the offer
+
+
+def first_below() -> Any:
+    """The hirer's first offer of a subcontract, with its parent."""
+    return _offer()
 
 
 def _offer(parents: list[dict[str, Any]] | None = None, named: str | None = None, **changes: Any) -> Any:

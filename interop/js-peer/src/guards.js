@@ -65,7 +65,11 @@ export const rules = {
     return { asked: facts.ref.digest };
   },
 
-  Bid: (_, message, __, { ref }) => ({ bid: { ...ref, commitment: message.commitment } }),
+  Bid(state, message, _, facts) {
+    withinBytes(state, message, facts);
+    check(state.inquiry.tender?.sealed === true, 'wrong_state', 'no sealed tender');
+    return { bid: { ...facts.ref, commitment: message.commitment } };
+  },
 
   Offer(state, message, engagement, facts) {
     withinBytes(state, message, facts);

@@ -81,8 +81,8 @@ async function checkCarried(engagement, message, by) {
   if (message.type === 'Offer') {
     check(subcontracts || message.document.parent === undefined, 'chain_invalid', 'a contract under a contract', '/document/parent'); // page 17, section 17.1
     await verifyOffered(message.document, message.role, resolver, suites, at);
-    if (message.role === 'hirer') await verifyParents(message.document, message.parents, resolver, at);
-    else check(message.parents === undefined, 'chain_invalid', 'parents', '/parents');
+    if (message.role === 'hirer' && message.document.type !== 'Release') await verifyParents(message.document, message.parents, resolver, at);
+    else check(message.parents === undefined, 'schema_violation', 'parents', '/parents');
   }
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
   if (message.type === 'Seal') checkPlace(state, message);

@@ -92,3 +92,37 @@ test('who reads no answers is hung up on, before they fill the memory', () => {
   for (const bytes of [0, 16 * 1024 * 1024, 16 * 1024 * 1024 + 1]) { socket.bufferedAmount = bytes; link.send('{}'); }
   assert.deepEqual(did, ['sent', 'sent', 'ended']);
 });
+
+/** Under a contract, whose hirer made this many moves, with a message of it. @param {any} state @param {number} moves */
+function working(state, moves) {
+  const engagement = new Engagement('provider');
+  const inquiry = { engagement: 'e', sender: 'h', recipient: 'p' };
+  engagement.state = { ...engagement.state, main: 'working', contract: 'c', inquiry, due: 0, ...state };
+  engagement.moves.hirer = Array.from({ length: moves }, (_, i) => ({ role: 'hirer', sequence: i + 1, digest: `d${i + 1}`, at: 0, made: 0 }));
+  const message = (/** @type {string} */ type) => ({ type, engagement: 'e', sender: 'h', recipient: 'p', role: 'hirer', sequence: moves + 1, previous: `d${moves}`, contract: 'c', windDown: '2026-11-24T09:00:00Z' });
+  return (/** @type {string} */ type, /** @type {number} */ bytes = 1) => engagement.judge(message(type), { at: 0, bytes }).outcome;
+}
+
+test('beyond 4,096 moves under a contract only what ends something is taken', () => {
+  assert.equal(working({}, 4095)('Suspend'), 'applies');
+  assert.throws(() => working({}, 4096)('Suspend'), { code: 'round_limit' });
+  assert.equal(working({}, 4096)('Cancel'), 'applies');
+});
+
+test('beyond 8 MiB of one side under a contract as well', () => {
+  const most = { said: { hirer: 8 * 1024 * 1024 - 10 } };
+  assert.equal(working(most, 9)('Suspend', 10), 'applies');
+  assert.throws(() => working(most, 9)('Suspend', 11), { code: 'too_large' });
+  assert.equal(working(most, 9)('Cancel', 11), 'applies');
+});
+
+test('a notice that names another move in a place that was recorded is refused, and lowers nothing (HIRE-CHN-02)', () => {
+  const engagement = new Engagement('provider');
+  engagement.moves = { hirer: [{ role: 'hirer', sequence: 1, digest: 'one', at: 0, made: 0 }], provider: [{ role: 'provider', sequence: 1, digest: 'answer', at: 0, made: 0 }] };
+  const notice = (/** @type {string} */ previous, /** @type {number} */ sequence = 1) => ({ role: 'hirer', sequence, previous, seen: 'answer' });
+  assert.throws(() => engagement.hear(notice('another')), { code: 'conflicting_message' });
+  assert.equal(engagement.seen.hirer, 0);
+  assert.equal(engagement.hear(notice('two', 2)), 1); // of a move that did not come yet
+  assert.equal(engagement.hear(notice('one')), 1);
+  assert.equal(engagement.seen.hirer, 1);
+});
