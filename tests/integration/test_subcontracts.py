@@ -49,7 +49,7 @@ from undersigned.errors import (
 )
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
-from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
+from undersigned.messages import Cancel, Delivery, Offer, Start, Suspend, Terminate, Usage
 from undersigned.protocol import Engagement, Reserve
 from undersigned.runtime import (
     Conversation,
@@ -102,7 +102,8 @@ def costs(amount: str) -> Callable[[Terms], Terms]:
 
 async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
     homes = await homes_of(tmp_path, 3)
-    handler = hiring(homes[2].configuration.did, decide_seconds=700)
+    asked = {"decide_seconds": 700, "reworks": 2, "max_bytes": 4096, "finish_seconds": 1200, "opening": "6 EUR"}
+    handler = hiring(homes[2].configuration.did, summary="its first line", **asked)
     async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
         result = await acme.hire(homes[1].configuration.did, **deep(1))
         assert result["summary.txt"] == FIRST_LINE
@@ -111,6 +112,10 @@ async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
         parent = await load_engagement(globex.ledger, engagements["provider"], globex.identity.did)
         inquiry = child.moves[0]
         assert seconds_between(inquiry.respond_by, inquiry.closes_at) == 640, "as its hirer said"
+        offered = next(move.document.terms for move in child.moves if isinstance(move, Offer))
+        assert (str(offered.price), offered.task.summary, offered.reworks) == ("6 EUR", "its first line", 2)
+        assert [item.max_bytes for item in offered.deliverables] == [4096]
+        assert seconds_between(offered.deadlines.start, offered.deadlines.finish) == 600
         assert child.engagement.offer.terms.parent == result.contract
         (known,) = parent.engagement.contract.children
         assert (known.outcome, known.contract) == ("review accepted", engagements["hirer"].contract)
