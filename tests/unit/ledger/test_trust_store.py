@@ -334,6 +334,18 @@ def test_no_more_than_one_too_many_is_read(store: TrustStore) -> None:
     assert len(store.read(EdgeQuery("key", (did("n0x"),), most=10))) == 11
 
 
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_what_is_left_out_makes_no_room_for_what_was_not_read(store: TrustStore, more: int) -> None:
+    """HIRE-TRU-11: a part of what is there would be taken for all of it, and a chain or an accusation be missed."""
+    every = [edge("r", f"a{number}", "authority", depth=0) for number in range(7 + more)]
+    store.admit([Admitted(one, KEYS["r"]) for one in every])
+    left_out = {one.digest for one in every[:2]}
+    question = partial(authority, every[-1].target, "X", "sbom", view("r", limit=5))
+    found = store.ask(question(), without=left_out)
+    assert found == answer(question(), Graph(every[2:]).read)
+    assert found.verdict == ("indeterminate" if more else "yes")
+
+
 names = st.sampled_from("rqabcdet")
 times = st.sampled_from([None, PAST, NOW, LATER])
 edges = st.one_of(

@@ -40,6 +40,7 @@ from undersigned import (
     read_rules,
     verify_pack,
 )
+from undersigned.encoding import digest_bytes
 from undersigned.errors import (
     ConfigurationError,
     FormatError,
@@ -299,6 +300,8 @@ URL = "https://acme.example/note"
         (lambda job: job.check_answer(("GET", URL, ()), 200, (), "text"), "body: expected bytes"),
         (lambda job: job.deliver(["summary.txt"], b"x"), "name: expected text"),
         (lambda job: job.deliver("summary.txt", b"x", ["text/plain"]), "media_type: expected text"),
+        (lambda job: job.deliver("other.txt", b"x"), "the contract wants summary.txt; 'other.txt' is none of it"),
+        (lambda job: job.read("notes"), "no input 'notes'; the hirer gave report"),
     ],
 )
 def test_what_a_job_is_asked_for_in_another_kind(open_world: Open, call: Callable[[Any], Any], expected: str) -> None:
@@ -323,6 +326,17 @@ def test_what_a_job_is_asked_for_in_another_kind(open_world: Open, call: Callabl
     assert last(world.hirer, name, Delivery).usage == ()
     assert len(refused) == 1
     assert re.match(expected, refused[0]), refused
+
+
+def test_inputs_are_read_by_their_names_and_what_is_delivered_again_counts(open_world: Open) -> None:
+    async def handler(job: Job) -> None:
+        for name in ("second", "first"):
+            await job.deliver("summary.txt", await job.read(name))
+
+    world = open_world(handler=handler)
+    name = world.begin(inputs={"first": b"one", "second": b"two"}).id
+    world.until("closed", name)
+    assert [made.digest for made in last(world.hirer, name, Delivery).artifacts] == [digest_bytes(b"one")]
 
 
 def test_an_action_that_nobody_was_asked_about(open_world: Open) -> None:
