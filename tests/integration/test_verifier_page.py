@@ -367,6 +367,20 @@ def test_a_witness_key_that_is_none_is_told(page: Tab, folder: Path) -> None:
     page.eval("document.getElementById('witnesses').value = ''")
 
 
+def test_what_is_written_once_a_pack_is_open_decides_too(page: Tab, folder: Path) -> None:
+    """A verdict stood beside a time and a witness that it was not by."""
+    (folder / "open.zip").write_bytes(Hire().whole().pack())
+    page.eval(f"{VERDICT}.className = 'waits'; document.getElementById('now').value = {json.dumps(pack_cases.LATER)}")
+    page.choose("#files", folder / "open.zip")
+    page.until(f"{VERDICT}.className === 'holds'")
+    for name, written, other in (("now", "noon", pack_cases.LATER), ("witnesses", "w", "")):
+        for text, begins in ((written, "NOT verified"), (other, "It holds")):
+            page.eval(f"document.getElementById('{name}').select()")
+            page.call("Input.insertText", text=text)
+            page.eval("document.activeElement.blur()")
+            page.until(f"{VERDICT}.textContent.startsWith({json.dumps(begins)})")
+
+
 def test_the_browser_takes_a_weak_key_and_the_page_does_not(page: Tab, folder: Path) -> None:
     """HIRE-KEY-01: under the neutral key WebCrypto takes one signature for every message; so the page looks first."""
     key, signature = pack_cases.NEUTRAL, pack_cases.NEUTRAL + bytes(32)

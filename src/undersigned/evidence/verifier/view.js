@@ -213,17 +213,19 @@ function tell(kind, said) {
 }
 
 let turn = 0;
+let chosen = [];
 
 /** Judges these files, one pack and DID documents that are known, by the time and the witnesses that the page says. */
 async function judgeFiles(files) {
   turn += 1;
   const mine = turn;
+  chosen = [...files];
   at("found").hidden = true;
   at("found").replaceChildren();
   tell("busy", "Checking…");
   try {
     if (!globalThis.crypto?.subtle) throw new Error("this browser gives no cryptography to a page from here; open it as a file, or by https");
-    const read = await Promise.all([...files].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+    const read = await Promise.all(chosen.map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
     const packs = read.filter(([name]) => !name.toLowerCase().endsWith(".json"));
     if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}${packs.length ? ": open one after the other" : ""}`);
     const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
@@ -235,12 +237,16 @@ async function judgeFiles(files) {
   } catch (error) {
     if (mine === turn) tell("fails", `NOT verified: ${plain(error.message)}`);
   }
-  if (mine === turn) at("verdict").focus();
+  if (mine === turn && document.activeElement?.type !== "text") at("verdict").focus(); // nobody who writes is led away
 }
 
 const zone = at("open");
 at("files").addEventListener("click", (event) => (event.target.value = "")); // so that the same file can be chosen again
 at("files").addEventListener("change", (event) => event.target.files.length && judgeFiles(event.target.files));
+for (const name of ["now", "witnesses"]) {
+  // A verdict that stands here is by what is written here.
+  at(name).addEventListener("change", () => chosen.length && judgeFiles(chosen));
+}
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
