@@ -78,8 +78,17 @@ async def odd(_: Job) -> None:
     raise Odd
 
 
+async def cancels_itself(_: Job) -> None:
+    """As what bounds a time by cancelling the task that asks does, and forgets that it did."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
-    "handler", [exits, exits_in_a_thread, exits_behind_a_guard, leaves_behind_a_guard, leaves, odd, mute]
+    "handler",
+    [exits, exits_in_a_thread, exits_behind_a_guard, leaves_behind_a_guard, leaves, odd, mute, cancels_itself],
 )
 def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_world: Open, handler: Any) -> None:
     """Not the process, with the work for everybody else."""
@@ -90,7 +99,9 @@ def test_whatever_a_handler_raises_its_delivery_is_failed_and_others_go_on(open_
     assert last(world.hirer, failed, Delivery).outcome == "failed"
     (told,) = [one for one in logs if one["event"] == "work failed"]
     assert "the handler of summary failed: " in told["error"]
-    assert any(name in told["error"] for name in ("SystemExit: 3", "GeneratorExit", "Odd", "Mute: "))
+    assert any(
+        name in told["error"] for name in ("SystemExit: 3", "GeneratorExit", "Odd", "Mute: ", "cancelled itself")
+    )
     world.handler = summarise
     done = world.begin().id
     world.settle(10)
