@@ -5,8 +5,9 @@ who were no party.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pytest
 from issuing import issued
 from security.wire_world import World
 from status_host import PLACE, StatusHost, status_host
+from support import refuses
 from undersigned.credentials import Authority
 from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.errors import LedgerError
 from undersigned.evidence import read_archive, tamper
 from undersigned.runtime import Home, SystemClock, create_home, recorded_decisions, replay_decision
+from undersigned.runtime.evidence.last_known import before_in_ledger
 from undersigned.testing import Actor
 from unit.cli.running import Ran, run
 
@@ -253,3 +257,15 @@ async def test_an_older_list_that_is_served_does_not_decide(tmp_path: Path, as_t
         assert (code, reason["code"]) == (7, "status_last_known")
         host.now = shift(begun, 50)
         assert (await made.by_acme())[1]["code"] == "revoked"
+
+
+async def test_a_list_that_is_gone_from_the_ledger_hides_no_withdrawal(tmp_path: Path) -> None:
+    """HIRE-TRC-07: it may be the one that says so, and no older one is looked into in its place."""
+    async with hired(tmp_path) as made:
+        home, ledger = made.world.acme.home, made.world.acme.ledger
+        (digest,) = {one for found in await recorded_decisions(ledger) for one in found.decision.inputs.status_lists}
+        assert await before_in_ledger(ledger, [made.host.url])
+        with closing(sqlite3.connect(home.path / "ledger.db")) as db, db:
+            db.execute("DELETE FROM blob WHERE digest = ?", (digest,))
+        with refuses(LedgerError, "store_corrupt"):
+            await before_in_ledger(ledger, [made.host.url])

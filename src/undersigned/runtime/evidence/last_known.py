@@ -22,7 +22,7 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant
-from undersigned.errors import UndersignedError
+from undersigned.errors import LedgerError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.trace import ProvedEngagement, SeenList
 
@@ -60,7 +60,9 @@ async def before_in_ledger(ledger: Ledger, urls: Collection[str]) -> list[Before
     found: list[Before] = []
     for digest, (at, documents) in when.items():
         raw = await ledger.blob(digest)
-        read = _read(raw, urls) if raw is not None else None
+        if raw is None:
+            raise LedgerError("store_corrupt", f"the status list {digest} that a decision names is not in this ledger")
+        read = _read(raw, urls)
         if read is not None:
             kept = [kept_document(raw) for one in documents if (raw := await ledger.blob(one)) is not None]
             url, credential = read
