@@ -42,7 +42,7 @@ from undersigned.runtime.fetching.seen_histories import SeenHistories
 
 from .interrupts import ended_gently
 from .output import Out, checking, error_json, printed_folder
-from .starting import held_clock, tell_ends, tell_held
+from .starting import tell_ends, tell_held
 from .words import plain
 
 __all__ = [
@@ -308,8 +308,8 @@ def open_peer(home: Home) -> Peer:
 
 @asynccontextmanager
 async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
-    """The peer while it runs. First it is told if its clock stands still, or if what it has to show is past its end or
-    soon will be; at its end, which witnesses did not cosign what its log has grown to, and if one holds another history
+    """The peer while it runs. First programs are told if its clock stands still, and everybody if what it has to show is
+    past its end or soon will be; at its end, which witnesses did not cosign what its log has grown to, and if one holds another history
     of that, also what had gone wrong before.
 
     Raises:
@@ -318,7 +318,7 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
     try:
         with ended_gently():
             async with peer:
-                tell_held(out, held_clock(peer))
+                tell_held(out, peer)
                 tell_ends(out, peer)
                 yield peer
     except LedgerError as error:

@@ -11,12 +11,12 @@ from undersigned.credentials import Credential
 from undersigned.daemon import Peer
 from undersigned.encoding import Did, EngagementId, Instant, seconds_between
 from undersigned.protocol import ENDED
-from undersigned.runtime import GATE_TOKEN, ClockHeld, SystemClock, load_engagement, order_in
+from undersigned.runtime import GATE_TOKEN, SystemClock, load_engagement, order_in
 
 from .output import Out
 from .words import owed_in_words, plain
 
-__all__ = ["goes_on", "held_clock", "tell_ends", "tell_gates", "tell_held", "tell_unfinished"]
+__all__ = ["goes_on", "tell_ends", "tell_gates", "tell_held", "tell_unfinished"]
 
 MONTH_SECONDS: Final = 30 * 86_400
 
@@ -27,16 +27,10 @@ def tell_gates(out: Out, peer: Peer) -> None:
         out.line(f"gates ask at {peer.gates_url}, with the token in {peer.home.path / GATE_TOKEN}")
 
 
-def held_clock(peer: Peer) -> ClockHeld | None:
-    """Where a peer's clock stands still, as `SystemClock.held`."""
-    return peer.clock.held() if isinstance(peer.clock, SystemClock) else None
-
-
-def tell_held(out: Out, held: ClockHeld | None) -> None:
-    """That a clock stands still, and what that means, on standard error; nothing if it does not."""
-    if held is not None:
+def tell_held(out: Out, peer: Peer) -> None:
+    """That the clock stands still, and what that means, for programs; people read it in the log of the peer."""
+    if isinstance(peer.clock, SystemClock) and (held := peer.clock.held()) is not None:
         out.value({"kind": "clock", **held._asdict(), "message": str(held)})
-        out.alarm(str(held))
 
 
 def tell_ends(out: Out, peer: Peer) -> None:

@@ -196,6 +196,8 @@ class Agent(Offering):
         last = await self.ledger.last_at()
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
+            if (held := self.clock.held()) is not None:
+                _log.error("time stands still", why=str(held))
         live = [await Conversation.stored(self.shell, one) for one in await self.ledger.summaries(live_only=True)]
         await require_lasting_names(self.own, self.ledger, [one.id for one in live])
         await self.bookings.open(live)
