@@ -850,7 +850,7 @@ def test_a_membership_that_is_past_its_end_or_soon_will_be_is_told_at_the_start(
 
 
 def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
-    """HIRE-CLK-01: by who starts, a program too, by what a hire fails with, and by 'ledger fsck': it is no damage there."""
+    """HIRE-CLK-01: by who starts, a program too, by what a hire fails with, and by 'ledger fsck': no damage there."""
     companies = Companies(tmp_path)
 
     async def begin_and_withdraw() -> str:

@@ -308,9 +308,9 @@ def open_peer(home: Home) -> Peer:
 
 @asynccontextmanager
 async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
-    """The peer while it runs. First programs are told if its clock stands still, and everybody if what it has to show is
-    past its end or soon will be; at its end, which witnesses did not cosign what its log has grown to, and if one holds another history
-    of that, also what had gone wrong before.
+    """The peer while it runs. First it is told (with `--json`) if its clock stands still, and if what it has to show is
+    past its end or soon will be; at its end, which witnesses did not cosign what its log has grown to, and if one holds
+    another history of that, also what had gone wrong before.
 
     Raises:
         LedgerError: `ledger_diverged`, as `Agent.close`.
