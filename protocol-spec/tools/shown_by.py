@@ -83,7 +83,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "messages/refused/name-not-ascii",
     ),
     "HIRE-JSN-03": ("messages/refused/number-*",),
-    "HIRE-JSN-04": ("messages/refused/too-deep", "messages/refused/problem-too-large"),
+    "HIRE-JSN-04": ("messages/refused/too-deep", "messages/refused/*-too-large"),
     "HIRE-JSN-06": ("packs/looked-up-ages", "packs/looked-up-offset", "presentations/shape-year-nought"),
     "HIRE-JSN-05": (
         "schemas/amount-*",
@@ -402,7 +402,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-SEC-06": ("journals/presentation-for-another-question", "requests/replayed"),
     "HIRE-SEC-10": ("journals/seen-of-nothing",),
     "HIRE-LIM-01": (
-        "messages/refused/problem-too-large",
+        "messages/refused/*-too-large",
         "messages/refused/too-deep",
         "messages/refused/many-members",
         "messages/refused/many-items",
@@ -472,6 +472,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/subcontract-earlier-start",
         "journals/subcontract-later-*",
         "journals/subcontract-less-evidence",
+        "journals/subcontract-no-*",
+        "journals/subcontract-of-no-class",
         "journals/subcontract-more-*",
         "journals/subcontract-not-allowed",
         "journals/subcontract-of-an-amendment",
@@ -512,6 +514,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/with-a-name",
         "presentations/with-an-id-of-a-number",
         "presentations/with-null-for-*",
+        "presentations/of-another-type",
+        "presentations/holder-no-did",
     ),
     "HIRE-CRD-06": (
         "presentations/one-more",
@@ -755,6 +759,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/provenance-without-run",
         "deliveries/provenance-of-another-build",
         "deliveries/of-another-provider",
+        "deliveries/provenance-of-another-builder",
         "reviews/in-anothers-name",
         "reviews/without-*",
         "reviews/of-another-result",

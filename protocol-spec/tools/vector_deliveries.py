@@ -195,6 +195,12 @@ def delivery_vectors() -> Iterator[Vector]:
             {"buildDefinition__buildType": "https://example.com/build/v1"},
         ),
         (
+            "of-another-builder",
+            "somebody else built it",
+            "attester_not_trusted",
+            {"runDetails__builder__id": HIRER.did},
+        ),
+        (
             "of-another-task",
             "provenance of another task",
             "attestation_binding",

@@ -177,6 +177,10 @@ def _json() -> Iterator[Vector]:
     yield _refused("too-deep", "17 containers inside one another", deep, "too_deep")
     long = canonicalize(changed(json.loads(conversation()["problem"].raw), supported=["x" * 250] * 10))
     yield _refused("problem-too-large", "a Problem beyond its limit", long, "too_large", "Problem")
+    padded = conversation()["sync"].raw.ljust(8193)
+    yield _refused(
+        "notice-too-large", "a notice beyond its limit, for the blanks behind it", padded, "too_large", "Sync"
+    )
 
     gateway = json.dumps(dict(reversed(json.loads(raw).items())), indent=2).encode()
     content = content_of(json.loads(raw))

@@ -204,6 +204,8 @@ def _shown() -> Iterator[Vector]:
         ("with-null-for-credentials", "null for credentials", {"verifiableCredential": None}, "schema_violation"),
         ("with-null-for-a-credential", "null for a credential", {"verifiableCredential": [None]}, "schema_violation"),
         ("with-a-name", "a member that presentations do not have", {"name": "Acme"}, "unknown_term"),
+        ("of-another-type", "no presentation by its type", {"type": ["Presentation"]}, "schema_violation"),
+        ("holder-no-did", "a holder that is no DID", {"holder": "https://acme.example"}, "schema_violation"),
     ):
         yield _vector(name, says, answer(membership, members=members), code)
     subject = unsigned("membership")["credentialSubject"]

@@ -197,6 +197,14 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
     yield "later-review", "its review ends after the parent's", wide, _offer(deadlines__review="P2D")
     yield "later-until", "authority after the parent's end", wide, _offer(deadlines__until="2026-11-30T00:00:01Z")
     yield "less-evidence", "a statement that the parent demands is not demanded", wide, _offer(evidence__predicates=[])
+    plain = _terms_above()
+    for name, says, above in (
+        ("no-bill", "no bill of materials, which the parent demands", replace(plain.evidence, sbom="CycloneDX 1.6")),
+        ("no-manifests", "no manifests in media, which the parent demands", replace(plain.evidence, c2pa=True)),
+    ):
+        yield name, says, wide, _offer([_sealed(ROOT, HIRER, replace(plain, evidence=above))])
+    classed = replace(plain, data_handling=replace(plain.data_handling, classes=("internal",)))
+    yield "of-no-class", "data of no class, where the parent's has one", wide, _offer([_sealed(ROOT, HIRER, classed)])
     yield "more-retention", "data may be kept for longer", wide, _offer(data_handling__retention="P1D")
     yield "more-training", "models may be trained on the data", wide, _offer(data_handling__training=True)
     yield "another-purpose", "data for another purpose", wide, _offer(data_handling__purpose="Anything.")

@@ -28,3 +28,14 @@ test('path and query are asked for as they are written, and a URL with more than
   }
   server.close();
 });
+
+test('bytes that are not those of the digest are none, and no more is read than is taken (HIRE-ART-03)', async () => {
+  const server = createServer((_, answer) => answer.end('four')).listen(0, 'localhost');
+  await once(server, 'listening');
+  const url = `http://localhost:${/** @type {any} */ (server.address()).port}/`;
+  const digest = digestOfBytes('four');
+  assert.equal((await fetchArtifact(peer, url, digest, digest, 4)).toString(), 'four');
+  await assert.rejects(fetchArtifact(peer, url, digest, digestOfBytes('five'), 4), { code: 'digest_mismatch' });
+  await assert.rejects(fetchArtifact(peer, url, digest, digest, 3), { code: 'too_large' });
+  server.close();
+});
