@@ -207,7 +207,7 @@ def _seen(db: sqlite3.Connection) -> Iterator[Defect]:
         whole = seen is not None and not seen.past and not seen.missed
         largest[log] = max((one.size for one in seen.held), default=0) if seen is not None and whole else _ANY
     stated = db.execute(
-        "SELECT sender, raw FROM journal, tree WHERE journal.id > unseen AND kind = 'received' AND freed = 0"
+        "SELECT sender, raw FROM journal, tree WHERE journal.id > unseen AND kind = 'received'"
         " AND type IN ('Offer', 'Acceptance', 'Closing')"
     )
     missing: set[str] = set()
@@ -237,7 +237,7 @@ def _limits(db: sqlite3.Connection) -> Iterator[Defect]:
     expected = limits.recounted(entries)
     stored = {(contract, key): (used, held) for contract, key, used, held in db.execute("SELECT * FROM usage")}
     for place in expected.keys() | stored.keys():
-        if expected.get(place, ("0", "0")) != stored.get(place, ("0", "0")):
+        if expected.get(place) != stored.get(place):
             yield Defect("store_corrupt", f"limit {place[1]} of {place[0]}", "is not the sum of its reservations")
 
 

@@ -327,6 +327,8 @@ async def test_a_part_that_cannot_be_read_is_a_defect(path: Path) -> None:
     [
         "DELETE FROM usage",
         "DELETE FROM reservation",
+        "DELETE FROM reservation WHERE state = 'released'",
+        "DELETE FROM usage WHERE held = '0'",
         "UPDATE usage SET held = '1'",
         "UPDATE usage SET used = '1'",
         "INSERT INTO usage VALUES ('another', 'read/EUR', '1', '0')",
@@ -335,6 +337,8 @@ async def test_a_part_that_cannot_be_read_is_a_defect(path: Path) -> None:
 async def test_a_sum_that_is_not_of_its_reservations_is_a_defect(change: str, path: Path) -> None:
     ledger = await open_ledger(f"sqlite://{path}")
     await ledger.reserve(reservation("one", "3", "10"))
+    await ledger.reserve(replace(reservation("two", "3", "10"), contract="second"))
+    await ledger.release("two")
     assert (await ledger.check()).ok
     await ledger.close()
     with closing(sqlite3.connect(path)) as db:
@@ -342,7 +346,7 @@ async def test_a_sum_that_is_not_of_its_reservations_is_a_defect(change: str, pa
     reader = await open_ledger(f"sqlite://{path}", read_only=True)
     report = await reader.check()
     await reader.close()
-    assert [(one.code, one.where[:6]) for one in report.defects] == [("store_corrupt", "limit ")]
+    assert {(one.code, one.where[:6]) for one in report.defects} == {("store_corrupt", "limit ")}
 
 
 def signed(name: str, place: int, method: str) -> Row:
