@@ -43,6 +43,20 @@ def grant(to: str, **more: Any) -> Admitted:
     return Admitted(Edge(name, BODY.did, to, "authority", MEMBER, **more), BODY.public_key)
 
 
+def listed(to: str) -> Admitted:
+    """The same, by a credential with a status in a list that cannot be had."""
+    place = {"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "7"}
+    entitles = {
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "type": ["VerifiableCredential", "AuthorityCredential"],
+        "issuer": BODY.did,
+        "credentialSubject": {"id": to},
+        "credentialStatus": {**place, "statusListCredential": "https://10.0.0.1/status/1"},
+    }
+    link = Edge(read_credential(entitles).digest, BODY.did, to, "authority", MEMBER)
+    return Admitted(link, BODY.public_key, canonicalize(entitles))
+
+
 @pytest.fixture
 def strangers(tmp_path: Path) -> tuple[Office, Office]:
     """Acme believes the body, which is not Globex's organisation; Globex believes Acme's."""
@@ -224,16 +238,7 @@ def test_who_is_accused_is_so_whatever_else_cannot_be_looked_up(
     admit(acme, grant(globex.organisation.did))
     world = open_world(acme, globex, handler=lingers)
     conversation = world.begin()
-    place = {"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "7"}
-    entitles = {
-        "@context": ["https://www.w3.org/ns/credentials/v2"],
-        "type": ["VerifiableCredential", "AuthorityCredential"],
-        "issuer": BODY.did,
-        "credentialSubject": {"id": globex.organisation.did},
-        "credentialStatus": {**place, "statusListCredential": "https://10.0.0.1/status/1"},
-    }
-    link = Edge(read_credential(entitles).digest, BODY.did, globex.organisation.did, "authority", MEMBER)
-    admit(acme, Admitted(link, BODY.public_key, canonicalize(entitles)))
+    admit(acme, listed(globex.organisation.did))
     beliefs, accused = world.hirer.meeting.beliefs, Edge(digest_bytes(b"it"), BODY.did, globex.actor.did, "accusation")
     asked = Questions((ShownClaim(globex.organisation.did, MEMBER),), (), (), ())
     assert world.run(beliefs.settled(asked, max_age_seconds=0.0), 5).away
@@ -313,6 +318,34 @@ def test_a_revocation_that_waits_to_be_written_is_not_overtaken(
     world.settle(WRITE_SECONDS + 1)
     with TrustStore(acme.trust, read_only=True) as store:
         assert [edge.status for edge in store.edges()] == ["revoked"]
+
+
+def test_what_is_withdrawn_is_kept_though_the_peer_ends_before_it_is_written(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-18."""
+    acme, globex = strangers
+    world = open_world(acme, globex)
+    (shown,) = globex.credentials()
+
+    async def heard() -> None:
+        world.hirer.meeting.beliefs.learned.withdrawn(shown, "revoked")
+
+    world.run(heard())
+    world.restart(world.hirer)
+    with TrustStore(acme.trust, read_only=True) as store:
+        assert [edge.status for edge in store.edges()] == ["revoked"]
+
+
+def test_a_link_whose_credential_comes_later_is_looked_up(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    """HIRE-TRU-24: a release before kept none, and it is imported again beside the running peer."""
+    acme, globex = strangers
+    link = listed(globex.organisation.did)
+    admit(acme, link._replace(raw=None))
+    world = open_world(acme, globex)
+    assert hired(world)[1].outcome == "allow"
+    admit(acme, link)
+    assert hired(world)[1].outcome == "deny", "its list cannot be had"
 
 
 @pytest.mark.parametrize("why", ["full", "damaged"])

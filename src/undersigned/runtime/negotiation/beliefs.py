@@ -113,7 +113,7 @@ class Beliefs:
         self._settled: dict[Questions, GroundedAnswers] = {}
         """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
-        """The credentials of links, where they have a status."""
+        """The credentials of links, where they have a status, in this state of the graph."""
         self._unrevoked: set[Digest] = set()
         """Credentials that nobody had withdrawn in this state of the graph."""
         self.asks_registries = bool(agent.home.registries)
@@ -390,6 +390,7 @@ class Beliefs:
         """Has all asked anew."""
         self._kept.clear()
         self._settled.clear()
+        self._statusful.clear()
         self._unrevoked.clear()
         self._forgotten += 1
 
@@ -404,7 +405,6 @@ class Beliefs:
             # One that was put back, or made anew because it was damaged: nobody writes to the old one any more.
             self._store.close()
             self._store = None
-            self._statusful.clear()
         try:
             if self._store is None:
                 if not self._graph.exists():
