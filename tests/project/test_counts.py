@@ -107,7 +107,7 @@ def counted(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Counted:
     """One hire on an open connection, between parties that have met before: of three the one that took least, and of
     each function the fewest calls of the three. At one the trust graph may just have learned something, and what
     decisions rest on is asked and written anew; at each, seconds pass and others are waited for in other places. Where
-    the machine is busy there is more of that: then nine more at most are seen.
+    the machine is busy there is more of that: then up to sixty are seen.
     """
 
     async def hired() -> Counted:
@@ -120,7 +120,7 @@ def counted(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Counted:
                 found.append(Counted(tape, calls))
                 least = min(found, key=lambda one: one.calls.total())
                 least = least._replace(calls=reduce(and_, [one.calls for one in found]))
-                if len(found) >= 3 and (least.keeps(suite) or len(found) == 12):
+                if len(found) >= 3 and (least.keeps(suite) or len(found) == 60):
                     return least
 
     return asyncio.run(hired())
