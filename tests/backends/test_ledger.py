@@ -197,6 +197,20 @@ async def test_a_commit_decided_on_something_else_writes_nothing(ledger: Ledger,
     await ledger.commit(move(name, 2, peer=1))
 
 
+async def test_nothing_follows_on_an_engagement_that_is_not_there(ledger: Ledger) -> None:
+    """HIRE-CHN-06."""
+    name = engagement()
+    for case, code in (
+        (move(name, 2), "store_conflict"),
+        (move(name, 1, place=2), "store_conflict"),
+        (move(name, 1, position=(2, 0)), "internal"),
+    ):
+        with refuses(LedgerError, code):
+            await ledger.commit(case)
+    assert await ledger.summaries() == ()
+    await ledger.commit(move(name, 1))
+
+
 def _refusals(name: str) -> dict[str, tuple[Commit, str]]:
     fact = Row(name, 2, "noted", AT, OWN, 2, "decision", "", b"x")
     more: dict[str, Any] = {"evidence": (blob(b"new"),), "leaves": (b"new leaf",)}

@@ -117,7 +117,7 @@ class GroupChanges:
         self.new = 0
         """How many of them are new."""
         self.turned: set[int] = set()
-        """Engagements that are new, or live and were not, or the other way round."""
+        """Engagements that are live and were not, or the other way round."""
         self.rows: list[tuple[Any, ...]] = []
         self.effects: list[tuple[int, str, bytes]] = []
         self.blobs: dict[str, bytes] = {}
@@ -249,7 +249,7 @@ class WriterState:
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         stage.new += head.new and name not in stage.heads
         stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
-        if head.new or live != head.live:
+        if live != head.live:
             stage.turned.add(id)
         listed = msgspec.json.encode(outbox)
         mark = engagement_seal(name, own, peer, length, at, live, summary, listed)
