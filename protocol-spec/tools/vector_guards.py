@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from example_messages import conversation
-from example_parties import PARTIES, Talk, contract, document_proof, statement
+from example_parties import PARTIES, Party, Talk, contract, document_proof, presentation, statement
 from vector_changes import REQUEST, since_start
 from vector_journals import as_json, journal, ready, talk_after, up_to
 from vector_parts import Vector, changed, content_of, resigned
@@ -22,6 +22,8 @@ from undersigned.messages import (
     CriterionVerdict,
     Delivery,
     Offer,
+    Presentation,
+    PresentationRequest,
     Review,
     Terminate,
 )
@@ -50,6 +52,34 @@ def guard_vectors() -> Iterator[Vector]:
         yield journal(
             name, f"an Offer: {says}", up_to("presentation-provider"), _offer(**members), code=code, state="ready"
         )
+    engagement, stranger = f"urn:hire:engagement:{other}", Party("stranger")
+    alone = {"provider": stranger.did, "methods__provider": [stranger.method]}
+    for name, says, members, code in (
+        ("document-of-another-engagement", "of another engagement", {"engagement": engagement}, "wrong_negotiation"),
+        ("document-with-another-provider", "with another provider", alone, "wrong_negotiation"),
+        ("transcript-of-a-later-own-place", "its sender's place", {"transcript__hirer__sequence": 3}, "terms_mismatch"),
+        ("transcript-of-a-later-place", "the place seen", {"transcript__provider__sequence": 3}, "terms_mismatch"),
+    ):
+        offer = _said(talk_after("presentation-provider"), "hirer", **members)
+        says = f"an Offer whose document names another one: {says}" if "transcript" in name else f"a document {says}"
+        yield journal(name, says, up_to("presentation-provider"), offer, code=code, state="ready")
+    talk = talk_after("profile")
+    asked = said["inquiry"].digest
+    shown = talk.say(
+        Presentation,
+        "hirer",
+        answers=asked,
+        presentation=presentation(talk, PARTIES["hirer"], PARTIES["provider"], asked),
+        request=PresentationRequest(needs=()),
+    )
+    yield journal(
+        "presentation-made-for-another-question",
+        "a Presentation that was made for another move, and answers that",
+        up_to("profile"),
+        as_json(shown),
+        code="challenge_mismatch",
+        state="profiled",
+    )
     start = resigned(changed(as_json(said["start"]), inputs__0__digest=other))
     yield journal(
         "start-with-another-input",
