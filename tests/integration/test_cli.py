@@ -843,6 +843,10 @@ def test_a_membership_that_is_past_its_end_or_soon_will_be_is_told_at_the_start(
         assert serve.runs
         time.sleep(0.01)
     assert serve.end(signal.SIGTERM).code == 0
+    hands.ahead = 86_400
+    asyncio.run(issue_membership(companies.acme, clock=hands))
+    (early,) = [one for one in started("--json").values if one["kind"] == "begins"]
+    assert f"is good from {early['from']} on, and is shown to nobody before" in early["message"]
     renewed = str(tmp_path / "member.json")
     assert run("credentials", "issue", companies.hirer, *home, "--out", renewed).code == 0
     assert run("credentials", "add", renewed, *home).code == 0

@@ -34,24 +34,30 @@ def tell_held(out: Out, peer: Peer) -> None:
 
 
 def tell_ends(out: Out, peer: Peer) -> None:
-    """What a running peer has to show and shows nobody any more, or soon will not, on standard error: others answer
-    that they were shown nothing, and the end of what its organisation said of it is a year away when that is said.
+    """What a running peer has to show and shows nobody any more, or yet, or soon will not, on standard error: others
+    answer that they were shown nothing, and the end of what its organisation said of it is a year away when that is
+    said.
     """
+    held, now = peer.meeting.wallet.held(), peer.clock.now()
     newest: dict[tuple[str, tuple[str, ...]], Credential] = {}
-    for one in peer.meeting.wallet.held():
+    for one in held:
         known = newest.setdefault((one.issuer, one.types), one)
         if known.last_instant is not None and (one.last_instant is None or one.last_instant > known.last_instant):
             newest[one.issuer, one.types] = one
-    now = peer.clock.now()
-    for one in newest.values():
+    shown = {(one.issuer, one.types) for one in held if one.valid_at(now)}
+    for about, one in newest.items():
         end = one.last_instant
-        if end is None or not (now > end or _ends_soon(one, end, now)):
+        if end is not None and now > end:
+            kind, when = "past", f"is past its end, {end}, and is shown to nobody"
+        elif about not in shown:  # as where the clock was ahead when it was issued
+            kind, when = "begins", f"is good from {plain(one.valid_from, 60)} on, and is shown to nobody before"
+        elif end is not None and _ends_soon(one, end, now):
+            kind, when = "ends", f"ends at {end}"
+        else:
             continue
-        is_past = now > end
-        when = f"is past its end, {end}, and is shown to nobody" if is_past else f"ends at {end}"
         text = f"the {plain(', '.join(one.types), 200)} by {plain(one.issuer, 200)} {when}: have it issued anew"
         text += " ('undersigned credentials issue'), and keep that ('undersigned credentials add')"
-        out.value({"kind": "past" if is_past else "ends", "credential": one.digest, "until": end, "message": text})
+        out.value({"kind": kind, "credential": one.digest, "from": one.valid_from, "until": end, "message": text})
         out.alarm(text)
 
 
