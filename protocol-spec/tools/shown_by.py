@@ -235,7 +235,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "scopes/*-unsorted",
         "scopes/scope-of-another-document",
         "scopes/window-that-never-opens",
-        "scopes/window-with-a-unit",
+        "scopes/window-with-a-*",
         "scopes/name-of-the-terms",
         "scopes/prohibition-with-a-limit",
         "scopes/extensions-*",

@@ -642,6 +642,7 @@ def _crossings() -> Iterator[Vector]:
     yield from _crossings_in_the_lane()
     yield from _crossings_of_an_end()
     yield _released_after_an_end()
+    yield from _disputed_too_late()
     yield from _ended_in_a_dispute()
 
 
@@ -857,6 +858,32 @@ def _accepted_change(talk: Talk, document: Any) -> tuple[list[VerifiedMessage], 
         "acceptance": accepted.digest,
         "ledger": place,
     }
+
+
+def _disputed_too_late() -> Iterator[Vector]:
+    """What may be disputed no more, by who knows that."""
+    talk = talk_since("seal-amendment")
+    said, sealing = _accepted_change(talk, release(talk, "hirer", _sealed(), _in_force()))
+    seal = talk.say(Seal, "hirer", **sealing)
+    yield _refused(
+        "dispute-after-a-release",
+        "a Dispute after a release, whose seal it has seen",
+        [*since_start("seal-amendment"), *map(as_json, (*said, seal))],
+        talk.say(Dispute, "provider", **_asks(talk)),
+        "wrong_state",
+        "closing",
+    )
+    talk = talk_since("seal-amendment")
+    end = talk.say(Terminate, "hirer", contract=_sealed(), cause="key_compromised", evidence=())
+    closing = talk.say(Closing, "hirer", **_books(_in_force(), "terminate"))
+    yield _refused(
+        "dispute-after-ones-own-closing",
+        "a Dispute by who has closed its books",
+        [*since_start("seal-amendment"), *map(as_json, (end, closing))],
+        talk.say(Dispute, "hirer", **_asks(talk)),
+        "wrong_state",
+        "closing",
+    )
 
 
 def _released_after_an_end() -> Vector:

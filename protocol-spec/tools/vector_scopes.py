@@ -163,7 +163,14 @@ def scope_vectors() -> Iterator[Vector]:
     yield refused("duty-elsewhere", "a prohibition with a duty", bad, prohibitions__0__duty=wire["grants"][0]["duty"])
     known = wire["grants"][1]["constraint"]
     for number, name, says, members in (
-        (0, "condition-that-is-no-list", "a condition by another operator", {"operator": "lteq"}),
+        (
+            1,
+            "condition-that-is-no-list",
+            "a condition by another operator",
+            {"operator": "lteq", "rightOperand": ["1"], "unit": "bytes"},
+        ),
+        (0, "condition-with-a-period", "a condition for a period", {"per": "PT1M"}),
+        (6, "window-with-a-period", "a window for a period", {"per": "PT1M"}),
         (4, "limit-of-two-values", "a limit of two values", {"rightOperand": ["10", "11"]}),
         (0, "condition-with-a-unit", "a condition with a unit", {"unit": "bytes"}),
         (6, "window-with-a-unit", "a window with a unit", {"unit": "bytes"}),
