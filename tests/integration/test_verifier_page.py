@@ -508,6 +508,20 @@ def test_a_page_with_a_pack_in_it_opens_it(page: Tab, folder: Path) -> None:
     page.open((folder / "verifier.html").as_uri())
 
 
+@pytest.mark.parametrize(
+    ("inside", "told"), [(bytes(60_000_000), "It does NOT hold: step 1"), (None, "NOT verified: expected base64")]
+)
+def test_what_a_page_holds_is_told_whatever_it_is(inside: bytes | None, told: str, page: Tab, folder: Path) -> None:
+    """A page with a large pack in it, or with one that was damaged, stayed empty and said nothing."""
+    data = verifier_page(b"a pack") if inside is None else verifier_page(inside)
+    if inside is None:
+        data = data.replace(base64.b64encode(b"a pack"), b"YSBwYWNr=")
+    (folder / "whatever.html").write_bytes(data)
+    page.open((folder / "whatever.html").as_uri())
+    page.until(f"{VERDICT}.textContent.startsWith({json.dumps(told)})")
+    page.open((folder / "verifier.html").as_uri())
+
+
 def test_what_is_no_pack_is_told(page: Tab, folder: Path) -> None:
     (folder / "some.json").write_bytes(b"{}")
     page.eval(f"{VERDICT}.className = 'waits'")

@@ -255,4 +255,4 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   });
 }
 const inside = at("pack").textContent;
-if (inside) judgeFiles([new File([fromBase64(inside, "bad_json")], "pack.zip")]);
+if (inside) judgeFiles([{ name: "pack.zip", arrayBuffer: async () => fromBase64(inside, "bad_json").buffer }]);
