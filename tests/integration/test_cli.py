@@ -500,6 +500,9 @@ def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> 
     assert (ran.values[0]["did"], ran.values[0]["task"]) == (companies.provider, "painting")
     told = run("check", companies.provider, "--task", "painting", "--home", companies.acme).out
     assert f"no: {companies.provider} for painting: {value}\n" in told
+    name = run("ledger", "list", "--home", companies.acme, "--json").values[-1]["engagement"]
+    shown = run("contract", "show", name, "--home", companies.acme, "--json").error
+    assert (shown["code"], shown["message"]) == ("not_found", f"{name} has no contract")
 
 
 def test_a_check_of_who_does_not_believe_us_says_what_would_help(companies: Companies, tmp_path: Path) -> None:

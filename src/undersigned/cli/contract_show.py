@@ -99,8 +99,7 @@ async def load_contract(home: Home, contract: Digest) -> _Found:
         loaded = await load_engagement(ledger, summary, home.configuration.did)
         engagement, document = loaded.engagement, loaded.offered()
         if document is None:
-            text = f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'"
-            raise ConfigurationError("not_found", text)
+            raise ConfigurationError("not_found", f"{summary.engagement} has no contract")
         under, rows = engagement.contract, await ledger.rows(summary.engagement)
         wanted = open_requests(engagement, rows, SystemClock().now())
         used, held = await _counted(ledger, under.digest) if under is not None else ((), ())
