@@ -165,6 +165,8 @@ def fresh_nonce() -> str:
         ({"versions": ["1.0", "1.1"]}, "proof_invalid"),
         ({"versions": ["2.0"]}, "version_not_supported"),
         ({"versions": []}, "schema_violation"),
+        ({"versions": ["1.0", "1"]}, "schema_violation"),
+        ({"nonce": "uAA"}, "schema_violation"),
         ({"version": "1.0"}, "proof_invalid"),
         ({"subprotocol": "hire.v0"}, "schema_violation"),
         ({"extra": 1}, "schema_violation"),
