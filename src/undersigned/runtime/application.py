@@ -46,26 +46,31 @@ class ApplicationEnded(Exception):
 
 async def contained(call: Callable[[], Awaitable[T]]) -> T:
     """What the awaitable that `call` makes gives; what `call` gives if that is none, as a lambda's answer may be, which
-    nobody could see before it was called.
+    nobody could see before it was called. It runs in a task of its own: what bounds a time by cancelling the task that
+    asks, and forgets that it did, would end ours.
 
     Raises:
         Exception: What it raised; `ApplicationEnded` in place of what is none.
     """
-    task = asyncio.current_task()
+    called = asyncio.ensure_future(_ended(call))
     try:
-        made: Any = call()
-        return await made if inspect.isawaitable(made) else made
-    except (Exception, KeyboardInterrupt):
-        raise
+        return await called
     except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # this side is closing
         raise ApplicationEnded("it gave up something it waited for") from exc
-    except GeneratorExit as exc:
-        if not _runs(task):
-            raise  # nobody awaits this any more: it is thrown away
-        raise ApplicationEnded(text_of(exc, repr)) from exc
+
+
+async def _ended(call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        made: Any = call()
+        return await made if inspect.isawaitable(made) else made
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError):
+        raise
     except BaseException as exc:
+        if isinstance(exc, GeneratorExit) and not _in_a_task():
+            raise  # nobody awaits this any more: it is thrown away
         raise ApplicationEnded(text_of(exc, repr)) from exc
 
 
@@ -196,8 +201,8 @@ def _makes_awaitables(function: Any) -> bool:
     return False
 
 
-def _runs(task: asyncio.Task[Any] | None) -> bool:
+def _in_a_task() -> bool:
     try:
-        return task is not None and asyncio.current_task() is task
+        return asyncio.current_task() is not None
     except RuntimeError:  # the loop has ended
         return False

@@ -40,6 +40,14 @@ async def gives_up(_: Reviewed) -> dict[str, bool]:
     raise asyncio.CancelledError
 
 
+async def cancels_itself(_: Reviewed) -> dict[str, bool]:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+    return {"whole": True}
+
+
 async def misconfigured(_: Reviewed) -> dict[str, bool]:
     raise ConfigurationError("missing_extra", "what reads it is not installed")
 
@@ -96,6 +104,7 @@ def waiting(open_world: Open, review: Any) -> tuple[World, Conversation]:
         (raises, "TypeError: a defect"),
         (exits, "SystemExit: 1"),
         (gives_up, "it gave up something it waited for"),
+        (cancels_itself, "it gave up something it waited for"),
         (misconfigured, "missing_extra: what reads it is not installed"),
         (refused, "policy_denied: a service that it asks let it not in"),
         (nothing, "expected a dict with True or False for each criterion, such as {'whole': True}; got None"),

@@ -228,10 +228,6 @@ class Worker:
                     if not engagement.in_doubt or agent.clock.now() >= held:
                         if stops:
                             return "cancelled"
-                        if running.cancelled():  # not by us: nobody would ever be told that this work has ended
-                            raise UndersignedError(
-                                "decision_failed", f"the handler of {job.task} failed: it cancelled itself"
-                            )
                         running.result()
                         return "complete"
                 left = self._left(engagement)
