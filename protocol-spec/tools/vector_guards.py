@@ -6,25 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from example_messages import conversation
-from example_parties import PARTIES, Party, Talk, contract, document_proof, presentation, statement
+from example_parties import PARTIES, Party, Talk, contract, document_proof, presentation
 from vector_changes import REQUEST, since_start
-from vector_journals import as_json, journal, ready, talk_after, up_to
+from vector_journals import as_json, journal, ready, rework, second_round, talk_after, up_to
 from vector_parts import Vector, changed, content_of, resigned
 from vector_subcontracts import first_below
 
-from undersigned.attestation import accepted
 from undersigned.contract import document_id
 from undersigned.encoding import digest_bytes, from_struct, shift
 from undersigned.messages import (
     ApprovalRequest,
     Bid,
     Breach,
-    CriterionVerdict,
-    Delivery,
     Offer,
     Presentation,
     PresentationRequest,
-    Review,
     Terminate,
 )
 
@@ -44,14 +40,23 @@ def guard_vectors() -> Iterator[Vector]:
         state="inquired",
     )
     for name, says, members, code in (
-        ("first-offer-in-reply-to-a-move", "a first Offer that answers one", {"inReplyTo": other}, "stale_offer"),
-        ("transcript-of-another-own-move", "its sender's last move is another", {"hirer": other}, "terms_mismatch"),
-        ("transcript-of-another-move-seen", "the last move seen is another", {"provider": other}, "terms_mismatch"),
+        ("first-offer-in-reply-to-a-move", "a first Offer that answers one", {"reply": other}, "stale_offer"),
+        (
+            "transcript-of-another-own-move",
+            "its sender's last move is another",
+            {"transcript__hirer__digest": other},
+            "terms_mismatch",
+        ),
+        (
+            "transcript-of-another-move-seen",
+            "the last move seen is another",
+            {"transcript__provider__digest": other},
+            "terms_mismatch",
+        ),
         ("document-named-for-another-place", "the id of its document is of a later place", {"at": 9}, "terms_mismatch"),
     ):
-        yield journal(
-            name, f"an Offer: {says}", up_to("presentation-provider"), _offer(**members), code=code, state="ready"
-        )
+        offer = _said(talk_after("presentation-provider"), "hirer", **members)
+        yield journal(name, f"an Offer: {says}", up_to("presentation-provider"), offer, code=code, state="ready")
     engagement, stranger = f"urn:hire:engagement:{other}", Party("stranger")
     alone = {"provider": stranger.did, "methods__provider": [stranger.method]}
     for name, says, members, code in (
@@ -197,48 +202,14 @@ def _one_too_many(name: str, says: str, talk: Talk, moves: list[tuple[Any, dict[
 
 def _once_more() -> Vector:
     """The terms leave one rework."""
-    said, talk = conversation(), talk_after("delivery")
-    rework, delivery = as_json(said["review"]), as_json(said["delivery"])
-    contract_name = delivery["contract"]
-    told: list[dict[str, Any]] = []
-    before = said["delivery"].digest
-    for number in (1, 2):
-        failed = accepted(
-            contract=contract_name,
-            document_id=as_json(said["offer-counter"])["document"]["id"],
-            verifier=PARTIES["hirer"].did,
-            passed=False,
-            statements=(),
-            time_verified=talk.now,
-        )
-        again = talk.say(
-            Review,
-            "hirer",
-            delivery=before,
-            verdict="rework",
-            criteria=tuple(CriterionVerdict(id=one["id"], met=False) for one in rework["criteria"]),
-            statement=statement(PARTIES["hirer"], failed),
-        )
-        told.append(as_json(again))
-        if number == 1:
-            second = talk.say(
-                Delivery,
-                "provider",
-                contract=contract_name,
-                outcome="complete",
-                artifacts=said["delivery"].message.artifacts,
-                statements=tuple(delivery["statements"]),
-                usage=(),
-                round=2,
-            )
-            told.append(as_json(second))
-            before = second.digest
-    *known, last = told
+    talk = talk_after("delivery")
+    first = rework(talk, conversation()["delivery"].digest)
+    second = second_round(talk)
     return journal(
         "rework-beyond-the-terms",
         "a Review that asks for another round where the terms leave none",
-        [*up_to("delivery"), *known],
-        last,
+        [*up_to("delivery"), as_json(first), as_json(second)],
+        as_json(rework(talk, second.digest)),
         code="round_limit",
         state="delivered",
     )
@@ -279,29 +250,18 @@ def _contradictions() -> Iterator[Vector]:
         yield journal(f"terms-{name}", f"an Offer: {says}", before, offer, code="schema_violation", state="ready")
 
 
-def _said(talk: Talk, role: str, reply: str | None = None, parents: Any = None, **members: Any) -> dict[str, Any]:
-    """An offer whose document has other members, signed as it is."""
+def _said(
+    talk: Talk, role: str, reply: str | None = None, parents: Any = None, at: int | None = None, **members: Any
+) -> dict[str, Any]:
+    """An offer whose document has other members, or is named for place `at`, signed as it is."""
     plain = contract(talk, role, "20")
     document = changed(content_of(from_struct(plain)), **members)
+    if at is not None:
+        document = _renamed(document, document["id"], document_id(document["engagement"], role, at))
     signed = document_proof(document, PARTIES[role], talk)
     offer = talk.say(Offer, role, document=plain, valid_until=shift(talk.now, 3600))
     shown = {name: value for name, value in (("inReplyTo", reply), ("parents", parents)) if value}
     return resigned(changed(as_json(offer), document=signed, **shown))
-
-
-def _offer(at: int | None = None, **members: str) -> dict[str, Any]:
-    """The first offer, whose document is for place `at` or has other digests in its `transcript`, signed as it is."""
-    talk = talk_after("presentation-provider")
-    document = from_struct(contract(talk, "hirer", "20"))
-    if at is not None:
-        name = document_id(document["engagement"], "hirer", at)
-        document = _renamed(document, document["id"], name)
-    for role in members.keys() & PARTIES.keys():
-        document = changed(document, **{f"transcript__{role}__digest": members[role]})
-    signed = document_proof(content_of(document), PARTIES["hirer"], talk)
-    reply = members.get("inReplyTo")
-    offer = talk.say(Offer, "hirer", document=contract(talk, "hirer", "20"), valid_until=shift(talk.now, 3600))
-    return resigned(changed(as_json(offer), document=signed, **({"inReplyTo": reply} if reply else {})))
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:

@@ -12,7 +12,7 @@ from vector_parts import Vector, changed, resigned, signers
 
 from undersigned.attestation import accepted
 from undersigned.contract import Milestone, Settlement
-from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
+from undersigned.encoding import Digest, canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import (
     Acceptance,
     Cancel,
@@ -35,7 +35,7 @@ from undersigned.messages import (
     engagement_id,
 )
 
-__all__ = ["as_json", "journal", "journal_vectors", "ready", "talk_after", "up_to"]
+__all__ = ["as_json", "journal", "journal_vectors", "ready", "rework", "second_round", "talk_after", "up_to"]
 
 # A hire's messages in order; `up_to(name)` are those before and with `name`.
 ORDER = (
@@ -512,6 +512,43 @@ def _limited(name: str, says: str, limits: Limits, code: str) -> Vector:
     return journal(name, says, [*before, as_json(first)], as_json(second), code=code, state="offered-by-hirer")
 
 
+def rework(talk: Talk, delivery: Digest) -> VerifiedMessage:
+    """The hirer asks for another round."""
+    said = conversation()
+    failed = accepted(
+        contract=as_json(said["delivery"])["contract"],
+        document_id=as_json(said["offer-counter"])["document"]["id"],
+        verifier=HIRER.did,
+        passed=False,
+        statements=(),
+        time_verified=talk.now,
+    )
+    return talk.say(
+        Review,
+        "hirer",
+        delivery=delivery,
+        verdict="rework",
+        criteria=tuple(CriterionVerdict(id=one["id"], met=False) for one in as_json(said["review"])["criteria"]),
+        statement=statement(HIRER, failed),
+    )
+
+
+def second_round(talk: Talk) -> VerifiedMessage:
+    """The same delivered once more."""
+    first = conversation()["delivery"]
+    told = as_json(first)
+    return talk.say(
+        Delivery,
+        "provider",
+        contract=told["contract"],
+        outcome="complete",
+        artifacts=first.message.artifacts,
+        statements=tuple(told["statements"]),
+        usage=(),
+        round=2,
+    )
+
+
 def ready(**members: Any) -> tuple[Talk, list[dict[str, Any]]]:
     """Both have shown who they are, after an inquiry with some other members."""
     talk = Talk()
@@ -661,22 +698,11 @@ def _working() -> Iterator[Vector]:
         code="terms_mismatch",
         state="working",
     )
-    again = talk_after("review")
-    second = again.say(
-        Delivery,
-        "provider",
-        contract=sealed,
-        outcome="complete",
-        artifacts=said["delivery"].message.artifacts,
-        statements=tuple(delivery["statements"]),
-        usage=(),
-        round=2,
-    )
     yield journal(
         "delivery-after-the-review",
         "another delivery when the first was accepted",
         up_to("review"),
-        as_json(second),
+        as_json(second_round(talk_after("review"))),
         code="already_fulfilled",
         state="closing",
     )
@@ -690,29 +716,11 @@ def _working() -> Iterator[Vector]:
         code="terms_mismatch",
         state="delivered",
     )
-    talk = talk_after("delivery")
-    offered = as_json(said["offer"])["document"]
-    failed = accepted(
-        contract=said["delivery"].message.contract,
-        document_id=offered["id"],
-        verifier=HIRER.did,
-        passed=False,
-        statements=(),
-        time_verified=talk.now,
-    )
-    again = talk.say(
-        Review,
-        "hirer",
-        delivery=said["delivery"].digest,
-        verdict="rework",
-        criteria=(CriterionVerdict(id="valid", met=False),),
-        statement=statement(HIRER, failed),
-    )
     yield journal(
         "rework",
         "a Review that asks for another round",
         up_to("delivery"),
-        as_json(again),
+        as_json(rework(talk_after("delivery"), said["delivery"].digest)),
         outcome="applies",
         state="working",
     )

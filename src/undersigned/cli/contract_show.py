@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from undersigned.contract import (
-    ContractDocument,
-    Document,
-    contract_card,
-    read_parents,
-    read_ruling,
-)
+from undersigned.contract import ContractDocument, Document, contract_card, read_parents, read_ruling
 from undersigned.encoding import Amount, Digest, add_amounts, from_struct, subtract_amounts
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Ledger, Row, booked, surely_unwritten
@@ -29,18 +23,7 @@ from undersigned.messages import (
     Usage,
     recorded_message,
 )
-from undersigned.protocol import (
-    ENDED,
-    HIRER,
-    Contract,
-    Engagement,
-    Presence,
-    Right,
-    Role,
-    owed,
-    presence,
-    rights,
-)
+from undersigned.protocol import ENDED, HIRER, Contract, Engagement, Presence, Right, Role, owed, presence, rights
 from undersigned.runtime import (
     Home,
     SystemClock,
