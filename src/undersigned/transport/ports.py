@@ -15,16 +15,18 @@ __all__ = ["free_ports"]
 CHOICE: Final = range(20_000, 32_000)
 """Ports to choose from: below those of outgoing connections."""
 KEPT: Final = 200
-"""Ports that a process keeps for itself, the last ones that it was given."""
+"""Ports of which other processes see that they were given, the last ones: each is an open file of this process."""
 
-_kept: Final[deque[int]] = deque()
-"""Files of sockets. Who has a port listens on it later, or not for a while, and nobody else is to come between."""
+_given: Final[deque[int]] = deque(maxlen=1000)
+"""What was given last. Who has a port listens on it later, or not for a while, and nobody else is to come between."""
+_signs: Final[deque[int]] = deque()
+"""Files of the sockets that are signs to others."""
 
 
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on, of `CHOICE`: one that systems give to outgoing connections might be
-    taken before it is used. The last `KEPT` are given to no process again until this one ends: their UDP ports, which
-    nothing here uses, are bound as a sign to others.
+    taken before it is used. The same ones are not given again soon; and while this process runs, no other is given the
+    last `KEPT`: their UDP ports, which nothing here uses, are bound as a sign.
     """
     found: list[int] = []
     while len(found) < count:
@@ -32,8 +34,11 @@ def free_ports(count: int) -> list[int]:
         with suppress(OSError), socket.socket() as tried, socket.socket(type=socket.SOCK_DGRAM) as sign:
             sign.bind(("127.0.0.1", port))
             tried.bind(("127.0.0.1", port))
-            _kept.append(sign.detach())
+            if port in _given:
+                continue
+            _given.append(port)
             found.append(port)
-            if len(_kept) > KEPT:
-                os.close(_kept.popleft())
+            _signs.append(sign.detach())
+            if len(_signs) > KEPT:
+                os.close(_signs.popleft())
     return found

@@ -23,7 +23,7 @@ ELSEWHERE = (
 async def test_another_process_is_not_given_the_same() -> None:
     """Though nobody listens there yet: it is chosen from two, of which this process was given one."""
     mine, other = free_ports(2)
-    os.close(ports._kept.pop())
+    os.close(ports._signs.pop())
     choices = [sys.executable, "-c", ELSEWHERE, *map(str, [mine] * 20), str(other)]
     ended = await asyncio.to_thread(subprocess.run, choices, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.stderr) == (f"{other}\n", "")
@@ -38,7 +38,7 @@ def test_what_was_given_can_be_listened_on() -> None:
 def test_a_process_keeps_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no more: each costs it an open file."""
     monkeypatch.setattr(ports, "KEPT", 2)
-    monkeypatch.setattr(ports, "_kept", deque[int]())
+    monkeypatch.setattr(ports, "_signs", deque[int]())
     given = free_ports(3)
 
     def kept(port: int) -> bool:
@@ -50,5 +50,11 @@ def test_a_process_keeps_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
         return False
 
     assert [kept(port) for port in given] == [False, True, True]
-    while ports._kept:
-        os.close(ports._kept.pop())
+    while ports._signs:
+        os.close(ports._signs.pop())
+
+
+def test_of_many_no_two_are_the_same() -> None:
+    """Also of more than others can be shown: who starts hundreds of peers asks for all of their ports at once."""
+    given = free_ports(600)
+    assert len({*given, *free_ports(300)}) == 900
