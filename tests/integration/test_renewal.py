@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -200,6 +201,44 @@ async def test_the_provider_is_withdrawn_and_issued_anew(tmp_path: Path) -> None
         said = await kinds(world.acme, acme.id)
         assert [one for one in said if one in ("Suspend", "Resume", "Terminate")] == ["Suspend", "Resume"]
     assert await assert_one_contract_or_none(*world.homes) == {None, contract.digest}
+
+
+@pytest.mark.parametrize("when", ["looked up", "refused"])
+async def test_a_pause_that_is_over_before_the_gate_has_answered(tmp_path: Path, when: str) -> None:
+    """HIRE-LIF-02: suspended while the gate looks something up, and resumed at once, or before the refusal is recorded:
+    the work goes on as if it had waited.
+    """
+    async with pair(tmp_path) as world:
+        for home in world.homes:
+            put(home, issue(home, world.clock.now()))
+        await world.start()
+        task, acme, globex = await world.hired()
+        gate, met = world.globex.gate, list[str]()
+        admit, refuse = gate.admit, gate.refuse
+
+        async def suspended(*asked: Any, **more: Any) -> Any:
+            permit = await admit(*asked, **more)
+            if not met:
+                met.append("suspended")
+                await world.acme.changes.suspend(acme, seconds=600)
+                await until(lambda: globex.engagement.state == "suspended")
+                if when == "looked up":
+                    await resumed()
+            return permit
+
+        async def resumed() -> None:
+            met.append("resumed")
+            await world.acme.changes.resume(acme)
+            await until(lambda: globex.engagement.state == "working")
+
+        async def recorded(*asked: Any) -> None:
+            await refuse(*asked)
+            await resumed()
+
+        gate.admit, gate.refuse = suspended, recorded  # type: ignore[method-assign]
+        world.go.set()
+        assert (await task)["summary.txt"] == REPORT.split(b"\n", 1)[0]
+        assert met == ["suspended", "resumed"]
 
 
 async def test_a_contract_is_suspended_for_a_time_and_its_owners_word_stands(tmp_path: Path) -> None:

@@ -476,6 +476,49 @@ async def test_what_is_said_to_the_parent_is_said_to_the_child(tmp_path: Path) -
         assert (await hire)["summary.txt"] == FIRST_LINE
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_nobody_is_hired_while_it_is_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """HIRE-SUB-07: the work that hires then waits, and goes on with the contract."""
+    monkeypatch.setattr(subcontracts, "RETRY_SECONDS", 0.05)
+    homes = await homes_of(tmp_path, 3)
+    met = list[str]()
+
+    async def middle(job: Job) -> None:
+        text = await job.read("report")
+        parent = the(globex, "provider")
+        hirer, begin = globex.hirer, globex.hirer.begin
+
+        async def suspended() -> None:
+            await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+            await until(lambda: parent.engagement.state == "suspended")
+            met.append("suspended")
+
+        async def begun(order: Any) -> Any:
+            if when == "meanwhile" and not met:
+                await suspended()
+            return await begin(order)
+
+        hirer.begin = begun  # type: ignore[method-assign, assignment]
+        if when == "before":
+            await suspended()
+        hire = job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR")
+        made = asyncio.ensure_future(anext(aiter(hire)))
+        await asyncio.wait({made}, timeout=0.5)
+        assert not made.done()
+        assert [c.engagement.role for c in globex.conversations.values()] == ["provider"]
+        met.append("waited")
+        await acme.changes.resume(the(acme, "hirer"))
+        await made
+        await job.deliver("summary.txt", (await hire)["summary.txt"])
+
+    async with peers_of(homes, [None, middle, summarise]) as (acme, globex, _):
+        assert (await hired(acme, homes))["summary.txt"] == FIRST_LINE
+        assert met == ["suspended", "waited"]
+        assert len(globex.subcontracts._above) <= 1
+
+
 @pytest.mark.parametrize("how", ["cancel", "terminate", "release"])
 async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
     """HIRE-SUB-06, HIRE-SUB-07: every ending reaches the child, whose books are closed before the parent's."""

@@ -151,7 +151,14 @@ class Subcontracts:
                 parent, Child(engagement=engagement, provider=order.provider, task=order.task, key=within.key)
             )
 
-        return await agent.begin(order, hears, before=note)
+        while True:  # what is suspended goes on: its work waits, here as for its gate
+            if parent.engagement.state != "suspended":
+                try:
+                    return await agent.begin(order, hears, before=note)
+                except ScopeError as error:
+                    if error.clause != "state" or parent.engagement.state not in ("working", "suspended"):
+                        raise
+            await asyncio.sleep(RETRY_SECONDS)
 
     @staticmethod
     def _known(parent: Conversation, key: str) -> Child | None:

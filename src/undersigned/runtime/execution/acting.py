@@ -18,6 +18,7 @@ from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
 from undersigned.errors import ScopeError
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.scope import Action
 
 from .gate import Permit
@@ -102,7 +103,7 @@ class Admission:
         pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
         while True:
             self.goes_on()
-            now, state = self._agent.clock.now(), self._conversation.engagement.state
+            now, before = self._agent.clock.now(), self._conversation.engagement
             known = self._requests.answered()
             try:
                 return await self._agent.admit(self._conversation, asked)
@@ -113,9 +114,9 @@ class Admission:
                         continue
                     except ScopeError as no:
                         error.message += f"; {no.message}"
-                # It may have been resumed since it was asked.
-                states = (state, self._conversation.engagement.state)
-                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
+                # Since it was asked it may have been suspended, or resumed, or both.
+                begun = contract_of(self._conversation.engagement).suspensions != contract_of(before).suspensions
+                suspended = error.clause == SUSPENDING_CLAUSE or before.state == "suspended" or begun
                 if not (suspended and told):
                     self.refused(asked, now, error)
                 if not suspended:

@@ -232,6 +232,7 @@ class Job:
         `scope` names what it may do besides reading `inputs`, drawn from what this contract grants. What it may take of
         a limit or of the price is held for it until it is over. Work that begins again after a crash, and asks for the
         same again, gets the hire that it began before. `subcontracting` and `onward` are what it may allow further.
+        While this contract is suspended nobody is hired, and this waits.
 
         Raises, when awaited:
             ScopeError: `scope_exceeded`, this contract does not allow such a hire, or not any more; `contract_expired`,
