@@ -96,3 +96,7 @@ def audit_vectors() -> Iterator[Vector]:
     )
     beyond = [{"index": 5, "leaf": leaf_digest(LEAVES[4])}]
     yield vector("promised-beyond", "nothing stands where a Seal promised", wrong, LEAVES, promised=beyond)
+    twice = [{"index": 3, "leaf": leaf_digest(leaf)} for leaf in (OTHER, LEAVES[3])]
+    yield vector(
+        "promised-twice", "two Seals promised one place, and one leaf stands there", wrong, LEAVES, promised=twice
+    )

@@ -226,7 +226,7 @@ async def _shown(
     head: Checkpoint,
     leaves: AsyncGenerator[tuple[bytes, ...], None],
     held: Iterable[HeldHead],
-    promised: Mapping[int, tuple[Digest, str]],
+    promised: Mapping[int, Mapping[Digest, str]],
 ) -> Audited:
     """The audit, with a bar on a terminal."""
     with bar(out, counted(head.size, "leaf", "leaves")) as told:

@@ -215,12 +215,12 @@ async def stated_heads(ledger: Ledger, owner: Did) -> tuple[Stated, ...]:
 _STATING: Final = ("Offer", "Acceptance", "Closing", "Receipt", "Sync")
 
 
-async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[HeldHead, ...], Mapping[int, tuple[Digest, str]]]:
+async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[HeldHead, ...], Mapping[int, Mapping[Digest, str]]]:
     """What we have of a log of `owner`, who may be ourselves: its checkpoints in our journals, and the leaves that its
-    `Seal`s promised, by place.
+    `Seal`s promised, by place, each with the message that did: of two for one place at least one is not there.
     """
     heads: list[HeldHead] = []
-    promised: dict[int, tuple[Digest, str]] = {}
+    promised: dict[int, dict[Digest, str]] = {}
     for summary in await ledger.summaries():
         for row in await ledger.rows(summary.engagement):
             if row.kind == "noted" or row.sender != owner or row.type not in ("Seal", *_STATING):
@@ -228,7 +228,7 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[HeldHead, ...], 
             said = recorded_message(row.raw).message
             where = f"{row.type} of {summary.engagement}"
             if isinstance(said, Seal) and said.ledger.log == owner:
-                promised[said.ledger.index] = said.ledger.leaf, where
+                promised.setdefault(said.ledger.index, {})[said.ledger.leaf] = where
             elif (stated := stated_in(said)) is not None:
                 # In a message that its owner signed: it is its word, whatever key signed the note.
                 heads.append(HeldHead(Checkpoint(owner, stated.size, stated.root), where))
@@ -301,7 +301,7 @@ async def audited(
     checkpoint: Checkpoint,
     leaves: AsyncIterable[tuple[bytes, ...]],
     held: Iterable[HeldHead],
-    promised: Mapping[int, tuple[Digest, str]],
+    promised: Mapping[int, Mapping[Digest, str]],
     step: Callable[[int], None] = lambda _: None,
 ) -> Audited:
     """The tree made again from all its leaves, and held against what is known of it. `step` hears how many are done.
@@ -326,8 +326,7 @@ async def audited(
         async for some in leaves:
             for leaf in some:
                 value = leaf_hash(leaf)
-                wanted, where = promised.get(tree.size, ("", ""))
-                if wanted:
+                for wanted, where in promised.get(tree.size, {}).items():
                     compared += 1
                     if wanted != leaf_digest(leaf):
                         defects.append(f"{where}: it promised another leaf at {tree.size}")
@@ -345,7 +344,8 @@ async def audited(
         defects.append(f"its {tree.size} leaves do not lead to the root that it signed for {checkpoint.size}")
     for size, ones in sorted(by_size.items()):
         defects += [f"{one.where}: it signed {size} leaves, and has {tree.size}" for one in ones]
-    defects += [f"{where}: nothing stands at {at}" for at, (_, where) in promised.items() if at >= tree.size]
+    for at, by_leaf in promised.items():
+        defects += [f"{where}: nothing stands at {at}" for where in by_leaf.values() if at >= tree.size]
     return Audited(checkpoint.origin, tree.size, tree.root, compared, tuple(defects))
 
 
