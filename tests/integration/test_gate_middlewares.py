@@ -376,6 +376,30 @@ async def test_an_answer_is_signed_with_the_type_that_it_has(world: World) -> No
         await gate.close()
 
 
+async def test_an_answer_that_is_raised_is_one(world: World) -> None:
+    """HIRE-GTS-10, HIRE-GTS-14: as aiohttp itself answers where it has no route."""
+
+    async def handler(request: web.Request) -> web.Response:
+        raise web.HTTPConflict(text="busy", headers={"Retry-After": "1"})
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        app = web.Application(middlewares=[aiohttp_gate(gate)])
+        app.router.add_post("/orders", handler)
+        async with TestServer(app) as server:
+            url = str(server.make_url("")).rstrip("/")
+            for method, path, status, body in (("POST", "/orders", 409, "busy"), ("GET", APP, 404, "404: Not Found")):
+                fields = await world.signed(method, path)
+                heard = await world.send(url, method, path, fields)
+                assert (heard.status, heard.body.decode(), heard.headers.get("Retry-After")) == (
+                    *(status, body),
+                    "1" if status == 409 else None,
+                )
+                assert await world.judged(heard, method, path, fields) == "good"
+        await gate.close()
+    assert not world.hirer.desk._open, "what became of both is known"
+
+
 async def test_what_an_application_says_in_the_fields_of_a_signature_is_not_sent(world: World) -> None:
     """HIRE-GTS-14: it would contradict it. And a body whose type it did not name has the one that is signed. Where none
     is made it is the application's own.

@@ -60,7 +60,10 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
                 return answer
             request[GRANTED] = granted
             # If the handler raises, nobody knows how far it came, and what was booked stays spent.
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except web.HTTPException as answer:  # which is aiohttp's way to answer, as where it has no such route
+                response = answer
             gate.done(granted.permit)
             await sign_response(gate, knock, response)
             if isinstance(response, web.Response):
@@ -68,6 +71,8 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
                 with suppress(ConnectionError):
                     await response.prepare(request)
                     await response.write_eof()
+            if isinstance(response, web.HTTPException):
+                raise response  # aiohttp wants none returned
             return response
 
     return gated
