@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from gate_world import SCOPE, Service, World, at_work, served
-from integration.hires import free_ports, two_homes
+from integration.hires import free_ports, two_homes, until
 from integration.test_readme import text_of
 from undersigned import Job, Peer, RequestGate, current_job, guard
 from undersigned.daemon import GateProxy
@@ -27,6 +27,7 @@ from undersigned.errors import (
     TransportError,
     VerificationError,
 )
+from undersigned.runtime.execution import acting
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope
 
 GIT = "https://git.acme.example"
@@ -324,6 +325,36 @@ async def test_the_servers_no_is_an_error_with_its_clause(tmp_path: Path) -> Non
         assert (no.value.code, no.value.detail["clause"]) == ("scope_exceeded", "orders")
         assert len(it.service.asked) == 2
         assert [one.allowed for one in it.world.job.actions] == [True, True, True, False]
+
+
+async def test_a_server_that_knows_of_a_suspension_first_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIF-03: the hirer's gate goes by what was sent, which is under way to us: the work waits, and goes on."""
+    monkeypatch.setattr(acting, "RETRY_SECONDS", 0.05)
+    async with shop(tmp_path) as it:
+        hirer, under_way = it.world.hirer, list[bytes]()
+        conversation, send = next(iter(hirer.conversations.values())), hirer.links.send
+
+        async def slowly(_peer: str, raw: bytes) -> bool:
+            under_way.append(raw)
+            return True
+
+        hirer.links.send = slowly  # type: ignore[method-assign]
+        await hirer.changes.suspend(conversation, seconds=600)
+        asked = asyncio.create_task(it.get("/orders", method="POST", body=b"ink", amounts={"EUR": "0.5"}))
+        await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
+        await asyncio.wait({asked}, timeout=0.3)
+        assert not asked.done()
+        await hirer.changes.resume(conversation)
+        hirer.links.send = send  # type: ignore[method-assign]
+        for raw in under_way:
+            await send(it.world.provider.identity.did, raw)
+        assert (await asked).body == b"done: /orders"
+        assert len(it.service.asked) == 1
+        assert [one.allowed for one in it.world.job.actions] == [True, False]
+        ours = await it.world.provider.ledger.usage(it.world.job.contract)
+        assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
 
 
 async def test_what_is_fetched_is_bounded_and_stays_where_it_was_sent(tmp_path: Path) -> None:

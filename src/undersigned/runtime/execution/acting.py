@@ -45,6 +45,8 @@ MAX_REASON = 1024
 NO_REASON = "The contract asks for it."
 SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
+SUSPENDING_CLAUSES = frozenset({"state", "parent", SUSPENDING_CLAUSE})
+"""Of the hirer's gate: it has suspended the contract or that above it, or our credentials do not hold."""
 
 
 class Acting(AbstractAsyncContextManager[Permit]):
@@ -124,6 +126,22 @@ class Admission:
                 told = True
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+
+    async def refused_there(self, asked: Action, error: ScopeError, paused: float) -> float:
+        """After the no of a gate of the hirer's, `paused` seconds after the one before: for how long this waited, if it
+        is to be asked again. It goes by what the hirer sent, so it may know of a suspension before we do.
+
+        Raises:
+            ScopeError: `error`: nothing is waited for.
+        """
+        waits = error.clause in SUSPENDING_CLAUSES and self._conversation.engagement.state in ("working", "suspended")
+        if not (waits and paused):
+            self.refused(asked, self._agent.clock.now(), error)
+        if not waits:
+            raise error
+        pause = min(2 * paused or RETRY_SECONDS, LONGEST_WAIT_SECONDS)
+        await asyncio.sleep(pause)
+        return pause
 
     async def _approved(
         self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]

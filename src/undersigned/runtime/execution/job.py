@@ -318,7 +318,8 @@ class Job:
 
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
         https is used, to addresses that may be dialled, and from a local state folder http on this machine; a redirect
-        is an answer like any other and is not followed.
+        is an answer like any other and is not followed. While the server's gate says that the contract is suspended, or
+        that a credential of ours does not hold, this asks it again, as `act` waits for our own.
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
@@ -334,24 +335,24 @@ class Job:
         of_kind("max_bytes", max_bytes, int, "a whole number")
         given = checked_headers(headers or {})
         target = target or url
+        paused = 0.0
         async with self.act(action, target, amounts, **options):
-            signed = await self.sign(method, url, body)
-            answer = await self._agent.gatherer.exchange(
-                method,
-                url,
-                headers=(*given, *signed),
-                body=body,
-                max_bytes=max_bytes,
-                timeout_seconds=FETCH_SECONDS,
-                transfer=True,
-            )
-            if "signature" in answer.headers:
-                await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
-            refused = refusal_of(answer)
-            if refused is not None:
-                self._admission.refused(Action(name=action, target=target), self._agent.clock.now(), refused)
-                raise refused
-        return answer
+            while True:
+                signed = await self.sign(method, url, body)
+                answer = await self._agent.gatherer.exchange(
+                    method,
+                    url,
+                    headers=(*given, *signed),
+                    body=body,
+                    max_bytes=max_bytes,
+                    timeout_seconds=FETCH_SECONDS,
+                    transfer=True,
+                )
+                if "signature" in answer.headers:
+                    await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
+                if (refused := refusal_of(answer)) is None:
+                    return answer
+                paused = await self._admission.refused_there(Action(name=action, target=target), refused, paused)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
