@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 import click
@@ -52,6 +52,7 @@ from .words import counted, plain
 __all__ = ["trust"]
 
 
+T = TypeVar("T")
 _Known: TypeAlias = Sequence[DidDocument]
 
 
@@ -153,7 +154,7 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
     except CredentialError as error:
         # Nothing is withdrawn on the word of a stranger: the status was looked at last, after the proof.
         status = withdrawn_as(error) if home.trust.exists() else None
-        if status is not None and await _written(home, lambda store: store.set_status(read.digest, status)):
+        if status is not None and await _written(lambda: _in_graph(home, lambda s: s.set_status(read.digest, status))):
             out.value({"edge": read.digest, "status": status})
             out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
         raise
@@ -165,7 +166,7 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
         keep_evidence(home, held)
     # It is clear now; it may have been suspended when it was looked up last.
     clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
-    new = await _written(home, lambda store: store.admit([admitted], clear))
+    new = await _written(lambda: _in_graph(home, lambda store: store.admit([admitted], clear)))
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{edge_line(edge)}{'' if new else ' (known already)'}")
     return 0
@@ -193,7 +194,10 @@ async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -
     """Each entry of a document becomes an edge of the graph, once the document is verified."""
     author = read_establishment(document).author
     documents = {author: await document_of(home, author)} if "proof" in document else {}
-    made = import_establishment(home, document, documents=documents, contracts=await _contracts(home), now=now)
+    contracts = await _contracts(home)
+    made = await _written(
+        lambda: import_establishment(home, document, documents=documents, contracts=contracts, now=now)
+    )
     found, said = made.document, made.said
     out.value(
         {
@@ -222,13 +226,17 @@ async def _contracts(home: Home) -> set[str]:
         return {row.contract for row in await ledger.summaries() if row.contract}
 
 
-async def _written(home: Home, write: Callable[[TrustStore], int]) -> int:
-    """What a write to the graph returns. A running peer holds the file only for the moment of a write."""
+def _in_graph(home: Home, write: Callable[[TrustStore], int]) -> int:
+    with TrustStore(home.trust) as store:
+        return write(store)
+
+
+async def _written(write: Callable[[], T]) -> T:
+    """What a write to the graph returns. A running peer, and another import, hold the file only for their write."""
     left = 20
     while True:
         try:
-            with TrustStore(home.trust) as store:
-                return write(store)
+            return write()
         except LedgerUnavailable:
             left -= 1
             if not left:

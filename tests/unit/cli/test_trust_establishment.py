@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from parties import Party
+from undersigned.cli import trust_import
 from undersigned.credentials import schema_id
 from undersigned.encoding import digest_of
 from undersigned.ledger import TrustStore
@@ -19,7 +20,7 @@ from unit.cli.running import run
 from unit.cli.test_trust import trust
 
 NOW = SystemClock().now()
-BODY, ACME, GLOBEX = Party("industry-body"), Party("acme"), Party("globex")
+BODY, ACME, GLOBEX, LATER = (Party(name) for name in ("industry-body", "acme", "globex", "later"))
 AUTHORITY = schema_id("AttestationAuthorityCredential")
 
 
@@ -154,3 +155,38 @@ def test_an_import_that_was_interrupted_is_put_right_by_the_next(home: Path, mon
     assert trust(home, "import", written(home, document(4, GLOBEX))).code == 0
     assert edges(home) == {GLOBEX.did}
     assert len(list((home / "establishments").iterdir())) == 1
+
+
+def test_of_two_imports_at_once_the_second_replaces_what_the_first_put_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-TED-04. It looked at what there was before it could write, and the other's edges stayed beside its own."""
+    assert trust(home, "import", written(home, document(1, ACME))).code == 0
+    other = json.loads(written(home, document(2, GLOBEX)).read_bytes())
+
+    class Overtaken(TrustStore):
+        def __init__(self, path: Path) -> None:
+            patched.undo()
+            documents = {BODY.did: BODY.document}
+            establishments.import_establishment(Home(home), other, documents=documents, contracts=(), now=NOW)
+            super().__init__(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(establishments, "TrustStore", Overtaken)
+        (value,) = trust(home, "import", written(home, document(3, LATER))).values
+    assert (value["new"], value["gone"]) == (1, 1)
+    assert edges(home) == {LATER.did}
+    assert len(list((home / "establishments").iterdir())) == 1
+
+
+def test_an_import_waits_for_who_writes_the_graph(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running peer keeps what it learned there, for a moment at a time, and the import has not failed by that."""
+    held = TrustStore(Home(home).trust)
+
+    async def released(seconds: float) -> None:
+        held.close()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trust_import.asyncio, "sleep", released)
+        assert trust(home, "import", written(home, document(1, ACME))).code == 0
+    assert edges(home) == {ACME.did}

@@ -60,6 +60,7 @@ def import_establishment(
     Raises:
         ConfigurationError: As `AnchorBook`.
         LedgerError: The trust graph was not written.
+        LedgerUnavailable: Another process writes it; nothing is changed.
         UndersignedError: As `verify_establishment`, `established` and `check_newer`; nothing is changed.
     """
     author = document.get("author")
@@ -73,18 +74,19 @@ def import_establishment(
     said = established(found, contracts=contracts)
     folder, name = home.path / "establishments", digest_of({"author": found.author, "id": found.id})
     path = folder / f"{name}.{found.digest}.json"
-    older = [file for file in sorted(folder.glob(f"{name}.*.json")) if file != path]
-    before = [read_establishment(read_document(file)) for file in older]
-    for one in before:
-        check_newer(one, found)
-    write_whole(path, canonicalize(document))
-    gone = frozenset[Digest]().union(*map(established_names, before))
+    # What is there is looked at under the lock: of two imports at once the second finds what the first put there.
     with TrustStore(home.trust) as store:
+        older = [file for file in sorted(folder.glob(f"{name}.*.json")) if file != path]
+        before = [read_establishment(read_document(file)) for file in older]
+        for one in before:
+            check_newer(one, found)
+        write_whole(path, canonicalize(document))
         had = store.count
+        gone = frozenset[Digest]().union(*map(established_names, before))
         new = store.admit([Admitted(edge, key) for edge in said.edges], forgetting=gone)
         left = had - (store.count - new)
-    for file in older:
-        file.unlink()
+        for file in older:
+            file.unlink()
     return Imported(document=found, said=said, new=new, gone=left)
 
 
