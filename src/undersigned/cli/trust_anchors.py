@@ -192,7 +192,11 @@ async def trust_diff(out: Out, file: Path, home: str | None) -> None:
     """What importing a signed anchor set, or signing a record of somebody else's, would change. Nothing is changed."""
     opened, now = out.home(home), SystemClock().now()
     with about(file):
-        compared = await compare(opened, AnchorBook(opened, now), read_document(file), now)
+        document = read_document(file)
+        if document.get("type") not in ("AnchorSet", "AnchorRecord"):
+            text = "expected a signed anchor set, or a record of an anchor; of anything else 'trust import' tells"
+            raise FormatError("schema_violation", text, path="/type")
+        compared = await compare(opened, AnchorBook(opened, now), document, now)
     tell_changes(out, compared)
 
 

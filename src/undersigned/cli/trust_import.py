@@ -79,8 +79,8 @@ async def trust_import(
     credential of ours could say.
 
     Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
-    evidence. Exit code 7 if a second person must sign, or if open engagements would lose
-    their path.
+    evidence. Exit code 7 if a second person must sign an anchor set, or if open engagements would lose their path by
+    it; what else is imported counts at once.
     """
     known, opened, now = [read_document_file(one) for one in documents], out.home(home), SystemClock().now()
     book = AnchorBook(opened, now)

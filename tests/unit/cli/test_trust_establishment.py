@@ -71,6 +71,9 @@ def test_a_signed_document_and_the_one_that_replaces_it(home: Path) -> None:
     (again,) = trust(home, "import", file).values
     assert (again["new"], again["gone"]) == (0, 0)
     assert "--authority-->" in run("trust", "import", file, "--home", home).out
+    ran = trust(home, "diff", file)
+    assert (ran.code, ran.error["code"], ran.error["path"]) == (4, "schema_violation", "/type")
+    assert "expected a signed anchor set, or a record of an anchor" in ran.error["message"]
     # What would be held against a document that was kept is an accusation alone.
     kept = home / "kept.json"
     kept.write_bytes(ACME.document.raw)
