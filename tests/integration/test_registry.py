@@ -102,12 +102,13 @@ async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) ->
     query = {"entity_id": ISSUER, "authority_id": UNION, "action": "issue", "resource": "sbom"}
     async with RegistryServer(file) as server, ClientSession() as session:
 
-        async def ask(**changes: Any) -> tuple[int, Any]:
+        async def ask(*, waits: bool = False, **changes: Any) -> tuple[int, Any]:
             body = json.dumps(query | changes).encode()
-            async with session.post(f"{server.url}/authorization", data=body) as response:
+            async with session.post(f"{server.url}/authorization", data=body, expect100=waits) as response:
                 return response.status, await response.json(content_type=None)
 
         assert (await ask())[1]["authorized"] is True
+        assert (await ask(waits=True))[1]["authorized"] is True, "who waits to be asked for the body is asked"
         assert (await ask(entity_id=GUILD))[1]["authorized"] is False
         status, problem = await ask(resource="audit")
         assert (status, problem["status"], problem["type"]) == (404, 404, "about:blank")

@@ -173,6 +173,8 @@ async def test_only_posts_to_its_path_are_answered(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
         async with session.post(f"{server.url}/other", data=b"") as answer:
             assert answer.status == 404
+        async with session.post(f"{server.url}/add-checkpoint", data=b"x", expect100=True) as answer:
+            assert answer.status == 400, "who waits to be asked for the body is asked"
 
 
 async def test_of_what_is_longer_than_any_request_no_more_is_read(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import httpx2
 import pytest
 import pytest_asyncio
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from gate_world import about_to_answer, serving
 from integration.commands import environment
@@ -463,6 +463,13 @@ async def test_only_the_provider_is_let_in_and_once_with_each_signature(world: W
         theirs = dict(await world.globex.sign_request("POST", at.gate.url, digest_bytes(b"another"), body))
         assert (await at.client.post(at.gate.url, content=body, headers=theirs)).status_code in (401, 403)
         assert len(at.upstream.requests) == 2
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(world: World) -> None:
+    async with door(world) as at, ClientSession() as session:
+        body, url = sent(PING), at.gate.url
+        async with session.post(url, data=body, headers=await world.signed(url, body), expect100=True) as answer:
+            assert answer.status == 200
 
 
 async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:

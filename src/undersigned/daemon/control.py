@@ -21,7 +21,7 @@ from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
 from undersigned.errors import CODES, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
-from .edge import EdgeProtocol, json_response, problem_response
+from .edge import EdgeProtocol, go_on, json_response, problem_response
 from .near import NearListener
 
 __all__ = ["MAX_BODY_BYTES", "ControlAnswer", "ControlListener", "Route", "problem"]
@@ -178,6 +178,7 @@ class ControlListener(NearListener):
         length = int(lengths[0][:20])
         if length > MAX_BODY_BYTES:
             raise FormatError("too_large", f"expected at most {MAX_BODY_BYTES} bytes; came {length}")
+        go_on(request)
         try:
             async with asyncio.timeout(self._body_seconds):
                 raw = await request.content.readexactly(length)

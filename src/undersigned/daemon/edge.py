@@ -25,6 +25,7 @@ __all__ = [
     "arriving",
     "end_server",
     "error_response",
+    "go_on",
     "json_response",
     "problem_response",
     "read_at_most",
@@ -65,6 +66,14 @@ async def arriving(seconds: float) -> AsyncGenerator[None]:
         raise TimedOut("timeout", "the body did not arrive in time") from exc
     except (ClientError, web.RequestPayloadError, OSError) as exc:
         raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+
+
+def go_on(request: web.BaseRequest) -> None:
+    """Before a body is read: its sender may wait to be asked for it (RFC 9110, section 10.1.1), as `curl` does before a
+    long one, and nobody else asks here.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def read_at_most(stream: StreamReader, most: int) -> bytes:

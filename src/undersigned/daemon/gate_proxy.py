@@ -38,7 +38,7 @@ from yarl import URL
 from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import arriving, problem_response
+from .edge import arriving, go_on, problem_response
 from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
 from .gating import RequestGate, VerifiedHead, text_fields
@@ -160,8 +160,7 @@ class GateProxy(NearListener):
     async def _admitted(self, knock: VerifiedHead, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
         """What is granted, once the whole body is in `body`, and its length."""
         self._gate.check_length(request.content_length or 0)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        go_on(request)
         digest, length = hashlib.sha256(), 0
         async with arriving(self._gate.body_seconds):
             async for chunk in request.content.iter_chunked(CHUNK_BYTES):

@@ -34,7 +34,7 @@ from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import arriving, error_response, json_response, problem_response
+from .edge import arriving, error_response, go_on, json_response, problem_response
 from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
 from .gating import Gatekeeper, VerifiedHead, text_fields
@@ -162,6 +162,7 @@ class HttpGate:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise TransportError("bad_request", "the body is encoded")
+        go_on(request)
         found = bytearray()
         async with arriving(self._limits.body_seconds):
             async for chunk in request.content.iter_any():

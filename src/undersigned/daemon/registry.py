@@ -23,7 +23,7 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import SystemClock, read_file, why
 from undersigned.trust import QueryKind, StatementFile, answer_query
 
-from .edge import read_at_most
+from .edge import go_on, read_at_most
 from .near import NearListener
 
 __all__ = ["RegistryServer"]
@@ -108,6 +108,7 @@ class RegistryServer(NearListener):
             return _problem(401)
         if self._token is not None:
             self.welcome(request)
+        go_on(request)
         kind = cast("QueryKind", request.path.strip("/"))
         try:
             async with asyncio.timeout(BODY_SECONDS):

@@ -44,7 +44,7 @@ from undersigned.transparency import (
     verify_note,
 )
 
-from .edge import read_at_most
+from .edge import go_on, read_at_most
 from .near import NearListener
 
 __all__ = ["Contradiction", "WitnessBook", "WitnessServer", "Witnessed"]
@@ -217,6 +217,7 @@ class WitnessServer(NearListener):
             return _said(404, "no such path")
         if request.method != "POST":
             return _said(405, "expected POST")
+        go_on(request)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await read_at_most(request.content, MAX_SUBMISSION_BYTES)
