@@ -540,6 +540,31 @@ def test_what_is_no_pack_is_told(page: Tab, folder: Path) -> None:
         assert (says in page.eval("document.getElementById('found').innerText")) is told, data[:8]
 
 
+def test_a_pack_is_dropped_and_what_cannot_be_read_is_named(page: Tab, folder: Path) -> None:
+    """The browser's own words for a folder are that it was not found, and name nothing."""
+    pack = folder / "dropped.zip"
+    for files, told in (
+        ((pack,), "It holds (all 10 steps), up to the state closed."),
+        ((folder,), f"NOT verified: {folder.name} cannot be read: it is a folder, is too large, or was changed"),
+        ((pack, folder), f"NOT verified: {folder.name} cannot be read: it is a folder, is too large, or was changed"),
+        ((pack, pack), "NOT verified: expected one pack; came 2: open one after the other"),
+    ):
+        pack.write_bytes(Hire().whole().pack())
+        page.eval(
+            f"{VERDICT}.className = 'waits'; document.getElementById('now').value = {json.dumps(pack_cases.LATER)}"
+        )
+        page.drop(*files)
+        page.eval(TOLD)
+        assert page.eval(f"{VERDICT}.textContent").startswith(told), files
+    # What is judged again, as of another time, was changed meanwhile.
+    page.drop(pack)
+    page.until(f"{VERDICT}.className === 'holds'")
+    pack.write_bytes(b"")
+    page.eval("document.getElementById('now').dispatchEvent(new Event('change'))")
+    page.until(f"{VERDICT}.className === 'fails'")
+    assert "dropped.zip cannot be read" in page.eval(f"{VERDICT}.textContent")
+
+
 def test_the_page_may_neither_load_nor_connect_nor_run_anything_else() -> None:
     """HIRE-PCK-05: its policy names one script and one style by their hash, and allows nothing else."""
     text = verifier_page().decode()

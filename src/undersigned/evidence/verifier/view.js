@@ -215,6 +215,15 @@ function tell(kind, said) {
 let turn = 0;
 let chosen = [];
 
+async function bytesOf(file) {
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    throw new Error(`${file.name} cannot be read: it is a folder, is too large, or was changed or taken away since it was chosen`);
+  }
+}
+
 /** Judges these files, one pack and DID documents that are known, by the time and the witnesses that the page says. */
 async function judgeFiles(files) {
   turn += 1;
@@ -225,7 +234,7 @@ async function judgeFiles(files) {
   tell("busy", "Checking…");
   try {
     if (!globalThis.crypto?.subtle) throw new Error("this browser gives no cryptography to a page from here; open it as a file, or by https");
-    const read = await Promise.all(chosen.map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+    const read = await Promise.all(chosen.map(async (file) => [file.name, await bytesOf(file)]));
     const packs = read.filter(([name]) => !name.toLowerCase().endsWith(".json"));
     if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}${packs.length ? ": open one after the other" : ""}`);
     const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
