@@ -519,6 +519,49 @@ async def test_nobody_is_hired_while_it_is_suspended(
         assert len(globex.subcontracts._above) <= 1
 
 
+@pytest.mark.parametrize("when", ["ready", "booked", "accepted-by-provider"])
+async def test_a_hire_that_is_negotiated_waits_while_it_is_suspended(tmp_path: Path, when: str) -> None:
+    """HIRE-SUB-07: nothing is offered or sealed under it meanwhile; and who asked for the hire hears nothing of it."""
+    homes = await homes_of(tmp_path, 3)
+    met = list[str]()
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, _):
+        decide, recheck, book = globex.hirer.decide, globex.meeting.recheck, globex.bookings.book
+
+        async def suspended(at: str) -> None:
+            if at == when and not met:
+                met.append("suspended")
+                await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+                await until(lambda: the(globex, "provider").engagement.state == "suspended")
+
+        async def rechecked(conversation: Conversation, engagement: Engagement, *terms: Any, **more: Any) -> Any:
+            if engagement.role == "hirer":
+                await suspended(engagement.state)
+            return await recheck(conversation, engagement, *terms, **more)
+
+        async def booked(conversation: Conversation, engagement: Engagement, effect: Any) -> Booked:
+            if engagement.role == "hirer" and isinstance(effect, Reserve):
+                await suspended("booked")
+            return await book(conversation, engagement, effect)
+
+        async def decided(*asked: Any) -> Any:
+            said = None
+            try:
+                said = await decide(*asked)
+            finally:
+                if said is None and met == ["suspended"]:
+                    met.append("waits")
+            return said
+
+        globex.hirer.decide, globex.bookings.book = decided, booked  # type: ignore[method-assign]
+        globex.meeting.recheck = rechecked  # type: ignore[method-assign]
+        hire = asyncio.ensure_future(hired(acme, homes))
+        await until(lambda: hire.done() or met == ["suspended", "waits"])
+        assert not hire.done()
+        assert the(globex, "hirer").engagement.contract is None
+        await acme.changes.resume(the(acme, "hirer"))
+        assert (await hire)["summary.txt"] == FIRST_LINE
+
+
 @pytest.mark.parametrize("how", ["cancel", "terminate", "release"])
 async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
     """HIRE-SUB-06, HIRE-SUB-07: every ending reaches the child, whose books are closed before the parent's."""

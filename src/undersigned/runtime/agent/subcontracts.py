@@ -253,8 +253,8 @@ class Subcontracts:
             return self._said(parent, child, engagement, effect)
 
         try:
-            if effect.move == "Resume" and child.engagement.state == "sealed":
-                await child.reconsider(noting())  # its start had to wait
+            if effect.move == "Resume" and (child.engagement.contract is None or child.engagement.state == "sealed"):
+                await child.reconsider(noting())  # what binds us, or its start, had to wait
             else:
                 await child.ask(make)
         except LocalProtocolError as error:

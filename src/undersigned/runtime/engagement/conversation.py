@@ -140,7 +140,8 @@ class Conversation(Wakeful):
                 self._undo(items, greets)
                 if self.full:
                     await asyncio.sleep(RETRY_SECONDS)  # it was known, and there is nothing else to say
-                self.full = error.message
+                # What is only paused has room again once it goes on: what is decided anew waits for that.
+                self.full = "" if error.retryable else error.message
                 continue
             except Exception as exc:
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.

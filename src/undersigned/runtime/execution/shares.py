@@ -36,7 +36,7 @@ from .settlement import owed_price
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
 
-__all__ = ["Shares", "draws_on", "fits_inside"]
+__all__ = ["Paused", "Shares", "draws_on", "fits_inside"]
 
 _log = structlog.get_logger()
 
@@ -45,6 +45,15 @@ class _Weighed(NamedTuple):
     terms: Terms
     at: tuple[int, int] | None
     """Ends once the engagement is past this position; None: by a call."""
+
+
+class Paused(ScopeError):
+    """`contract_expired`, for now: the contract above is suspended, and may go on."""
+
+    @property
+    def retryable(self) -> bool:
+        """See `UndersignedError.retryable`."""
+        return True
 
 
 class Shares:
@@ -101,14 +110,16 @@ class Shares:
 
         Raises:
             ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that we agree to;
-                `contract_expired`, it gives no authority now.
+                `contract_expired`, it gives no authority now; `Paused`, it is suspended.
         """
         within = self.within(conversation)
         if within is None:
             return
         parent = self._agent.conversations.get(within.engagement)
         if parent is None or not parent.engagement.authority:
-            raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
+            paused = parent is not None and parent.engagement.state == "suspended"
+            text = f"the contract above, {within.contract}, gives no authority now"
+            raise (Paused if paused else ScopeError)("contract_expired", text)
         self._inside(parent, terms)
 
     def _inside(self, parent: Conversation, terms: Terms) -> None:
