@@ -17,7 +17,8 @@ def fresh_urn() -> str:
 
     Source: RFC 9562, section 5.4
     """
-    return _urn(urandom(16).hex(), "4")
+    hex = urandom(16).hex()
+    return f"urn:uuid:{hex[:8]}-{hex[8:12]}-4{hex[13:16]}-{_VARIANT[hex[16]]}{hex[17:20]}-{hex[20:]}"
 
 
 def urn_of(*parts: str) -> str:
@@ -26,9 +27,5 @@ def urn_of(*parts: str) -> str:
     Source: RFC 9562, section 5.8
     """
     said = "".join(f"{len(part)}:{part}" for part in parts)
-    return _urn(sha256(said.encode()).hexdigest(), "8")
-
-
-def _urn(digits: str, version: str) -> str:
-    variant = _VARIANT[digits[16]]
-    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    hex = sha256(said.encode()).hexdigest()
+    return f"urn:uuid:{hex[:8]}-{hex[8:12]}-8{hex[13:16]}-{_VARIANT[hex[16]]}{hex[17:20]}-{hex[20:32]}"

@@ -21,7 +21,6 @@ from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say, fact, withdrawal
 from undersigned.runtime.execution.closing import close_books
-from undersigned.runtime.execution.shares import Paused
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.home.configuration import HOLD_SECONDS
 from undersigned.runtime.negotiation.continuing import continued
@@ -102,14 +101,6 @@ class HirerSide:
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What the hirer says now, or None to wait for something that is under way."""
-        try:
-            return await self._decided(conversation, engagement, owed)
-        except Paused:
-            if "Seal" in owed.moves:
-                raise  # whoever accepted is in doubt, and not for longer than the offer is good
-            return None  # until the contract above goes on, or ends
-
-    async def _decided(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         agent, order = self._agent, self.order(conversation)
         match engagement.state:
             case "profiled":

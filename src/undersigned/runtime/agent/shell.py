@@ -21,6 +21,7 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import Remembered
 from undersigned.runtime.engagement.turn import NOTHING_BOOKED, Booked, Declined, Event, Say, withdrawal
 from undersigned.runtime.execution.books import compared
+from undersigned.runtime.execution.shares import Paused
 from undersigned.runtime.negotiation.approvals import ApprovalWanted
 from undersigned.transport import Allowance
 
@@ -110,6 +111,10 @@ class Shell:
                     said = await agent.changes.decide(conversation, engagement, owed)
                 else:
                     said = await side.decide(conversation, engagement, owed)
+            except Paused:
+                if "Seal" in owed.moves or owed.about is not None:
+                    raise  # whoever accepted is in doubt, and not for longer than the offer is good
+                said = None  # until the contract above goes on, or ends
             except ApprovalWanted as wanted:
                 if "Seal" in owed.moves:
                     raise  # whoever accepted is in doubt and cannot be kept waiting
