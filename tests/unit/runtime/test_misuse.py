@@ -18,6 +18,7 @@ from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
 from integration.hires import REPORT, free_ports, summarise, two_homes
+from media import Authority, png
 from runtimes import World, folded, last
 from support import refuses
 from undersigned import (
@@ -579,8 +580,8 @@ def test_what_is_no_media_type_is_refused_at_once(open_world: Open, media_type: 
     assert last(world.hirer, name, Delivery).outcome == "complete"
 
 
-def test_nothing_is_delivered_once_the_work_has_ended(open_world: Open) -> None:
-    """It would be kept, and part of nothing."""
+def test_nothing_is_done_once_the_work_has_ended(open_world: Open) -> None:
+    """It would be kept, and part of nothing; and who asked in the contract's name would be let in."""
     jobs: list[Job] = []
 
     async def handler(job: Job) -> None:
@@ -590,8 +591,43 @@ def test_nothing_is_delivered_once_the_work_has_ended(open_world: Open) -> None:
     world = open_world(handler=handler)
     world.begin()
     world.settle(10)
-    with refuses(ScopeError, "contract_expired"):
-        world.run(jobs[0].deliver("summary.txt", b"y"))
+    for late in (
+        jobs[0].deliver("summary.txt", b"y"),
+        jobs[0].deliver_media("summary.txt", b"y", Authority().signer(), media_type="image/png"),
+        jobs[0].send_past_gate(f"https://acme.example/artifacts/{digest_bytes(b'x')}"),
+    ):
+        with refuses(ScopeError, "contract_expired"):
+            world.run(late)
+
+
+def test_what_is_still_being_kept_when_the_work_ends_is_not_delivered(open_world: Open) -> None:
+    """A handler that awaited it too late: what was stated, and what was delivered, were not the same."""
+    late: list[asyncio.Task[Any]] = []
+    stated = asyncio.Event()
+
+    async def handler(job: Job) -> None:
+        await job.deliver("summary.txt", b"x")
+        late.append(asyncio.create_task(job.deliver("summary.txt", b"y")))
+        await asyncio.sleep(0)
+
+    world = open_world(handler=handler)
+    put, state = world.provider.artifacts.put, world.provider.papers.stated
+
+    async def slow(data: bytes, *more: Any) -> Any:
+        if data == b"y":
+            await stated.wait()
+        return await put(data, *more)
+
+    async def statement(*about: Any) -> Any:
+        stated.set()
+        await asyncio.wait(late)
+        return await state(*about)
+
+    world.provider.artifacts.put, world.provider.papers.stated = slow, statement  # type: ignore[method-assign]
+    name = world.begin().id
+    world.until("closed", name)
+    assert isinstance(late[0].exception(), ScopeError)
+    assert [made.digest for made in last(world.hirer, name, Delivery).artifacts] == [digest_bytes(b"x")]
 
 
 @pytest.mark.parametrize(
@@ -612,6 +648,34 @@ def test_what_is_delivered_is_bytes_or_a_path(open_world: Open, data: Any, came:
     world.settle(10)
     assert told == [f"expected bytes or a path; came {came}"]
     assert last(world.hirer, name, Delivery).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"data": Path("picture.png")}, "data: expected bytes, got PosixPath"),
+        ({"data": "picture"}, "data: expected bytes, got 'picture'"),
+        ({"name": "picture"}, "the contract wants summary.txt; 'picture' is none of it"),
+        ({"name": "picture", "media_type": "image/png"}, "the contract wants summary.txt; 'picture' is none of it"),
+        ({"signer": None}, "signer: expected a MediaSigner, got None"),
+        ({"media_type": 5}, "media_type: expected text such as text/plain, got 5"),
+    ],
+)
+def test_media_are_bytes_that_the_contract_wants(open_world: Open, given: dict[str, Any], expected: str) -> None:
+    told: list[str] = []
+
+    async def handler(job: Job) -> None:
+        try:
+            await job.deliver_media(**{"name": "summary.txt", "data": png(), "signer": Authority().signer(), **given})
+        except FormatError as error:
+            told.append(error.message)
+            raise
+
+    world = open_world(handler=handler)
+    world.begin()
+    world.settle(10)
+    assert len(told) == 1
+    assert told[0].startswith(expected)
 
 
 @pytest.mark.parametrize("view", [bytearray, memoryview])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undersigned.attestation import ActionTaken
-from undersigned.contract import ARTIFACT_READ, ContractDocument
+from undersigned.contract import ARTIFACT_READ, ContractDocument, Deliverable
 from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
 from undersigned.errors import FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
@@ -360,8 +360,9 @@ class Job:
         For finding out whether the other side's gate holds. An agent that is allowed to act uses `act` or `read`.
 
         Raises:
-            ScopeError: The other side refused it, with its code.
+            ScopeError: The other side refused it, with its code; `contract_expired`: the handler has returned.
         """
+        self._admission.goes_on()
         try:
             async with self._agent.artifacts.receive(max_bytes=MAX_WHOLE_BYTES, hold_bytes=MAX_WHOLE_BYTES) as incoming:
                 await transfer(self._agent.other_side.open, target, self.contract, incoming)
@@ -402,17 +403,10 @@ class Job:
             hint = ": a text has to be encoded" if isinstance(data, str) else ""
             what = f"expected bytes or a path; came {type(data).__name__}{hint}"
             raise FormatError("schema_violation", what, path="/data")
-        of_kind("name", name, str, "text")
-        of_kind("media_type", media_type or "", str, "text such as text/plain")
-        named = {item.name: item for item in self.document.terms.deliverables}
-        if name not in named:
-            raise FormatError(
-                "schema_violation",
-                f"the contract wants {' and '.join(named)}; {name!r:.200} is none of it",
-                path="/artifacts",
-            )
-        media_type = media_type or named[name].media_type
-        digest = await self._kept(data, named[name].max_bytes or self._agent.max_artifact_bytes)
+        wanted = self._wanted(name, media_type)
+        media_type = media_type or wanted.media_type
+        digest = await self._kept(data, wanted.max_bytes or self._agent.max_artifact_bytes)
+        self._admission.goes_on()  # what is delivered may be stated by now
         made = Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
         to_struct(from_struct(made), Artifact)  # here, where the handler hears of it: its `Delivery` could not be said
         self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
@@ -423,6 +417,15 @@ class Job:
         """What the contract wants and was not delivered yet."""
         delivered = {artifact.name for artifact in self.artifacts}
         return tuple(item.name for item in self.document.terms.deliverables if item.name not in delivered)
+
+    def _wanted(self, name: str, media_type: str | None) -> Deliverable:
+        of_kind("name", name, str, "text")
+        of_kind("media_type", media_type or "", str, "text such as text/plain")
+        named = {item.name: item for item in self.document.terms.deliverables}
+        if name not in named:
+            what = f"the contract wants {' and '.join(named)}; {name!r:.200} is none of it"
+            raise FormatError("schema_violation", what, path="/artifacts")
+        return named[name]
 
     async def _kept(self, data: bytes | bytearray | memoryview | Path, most: int) -> Digest:
         artifacts = self._agent.artifacts
@@ -438,13 +441,17 @@ class Job:
         `signer`'s certificate and, in it, by this agent. The digest is of the media with their manifest.
 
         Raises:
+            ScopeError: As `deliver`.
             FormatError: As `deliver`; `bad_request`: such media carry no manifest, or the signer is not usable.
             ConfigurationError: `missing_extra`.
         """
+        self._admission.goes_on()
+        of_kind("data", data, BUFFERS, "bytes")
+        wanted, own = self._wanted(name, media_type), self._agent.identity
+        kind = media_type or wanted.media_type
         media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
-        named = {item.name: item.media_type for item in self.document.terms.deliverables}
-        kind, own = media_type or named.get(name, ""), self._agent.identity
-        if name in named and kind not in media.MEDIA_TYPES:
+        of_kind("signer", signer, media.MediaSigner, "a MediaSigner")
+        if kind not in media.MEDIA_TYPES:
             raise FormatError(
                 "bad_request",
                 f"{name!a:.200} is {kind!a:.100} by the contract, and no manifest is written into such media; say "
