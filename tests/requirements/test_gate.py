@@ -164,6 +164,32 @@ async def test_many_at_once_get_no_more_than_the_limit(gate: Gate) -> None:
     assert sorted(answers) == ["scope_exceeded"] * 90 + ["yes"] * 10
 
 
+async def test_who_is_cancelled_while_it_is_booked_has_used_nothing(tmp_path: Path, clock: HandClock) -> None:
+    """HIRE-GAT-04: by a timeout, say: the store goes on writing what it was asked for, and nobody acts."""
+    ledger = await open_ledger(f"sqlite:{tmp_path / 'ledger.db'}")
+    try:
+        gate = Gate(ledger, clock)
+        await gate.admit(CONTRACT, document(), "working", READ)
+        asked, reserve = asyncio.Event(), ledger.reserve
+
+        async def reserved(reservation: Reservation) -> Mapping[str, str]:
+            asked.set()
+            return await reserve(reservation)
+
+        ledger.reserve = reserved  # type: ignore[method-assign]
+        for name, count in ((None, "1"), ("urn:x:once", "2")):
+            asked.clear()
+            admitting = asyncio.ensure_future(gate.admit(CONTRACT, document(), "working", READ, name=name))
+            await asked.wait()
+            admitting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await admitting
+            await ledger.put_checkpoint(await ledger.head(), "what comes behind it is written")
+            assert (await ledger.usage(CONTRACT))["read-artifact/count"] == count, name
+    finally:
+        await ledger.close()
+
+
 async def test_a_yes_says_what_is_left_after_it(gate: Gate) -> None:
     """HIRE-SCO-07: by the store's own count, also after what others booked meanwhile."""
     for left in ("9", "8", "7"):

@@ -8,7 +8,9 @@ Source: protocol-spec/06-scope.md, sections 6.6 and 6.7
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -17,7 +19,7 @@ import structlog
 
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
-from undersigned.errors import LedgerConflict, ProofError, ScopeError, UndersignedError, text_of
+from undersigned.errors import LedgerConflict, LedgerError, ProofError, ScopeError, UndersignedError, text_of
 from undersigned.ledger import Draw, Ledger, Reservation, Spent
 from undersigned.messages import Usage
 from undersigned.runtime.application import contained
@@ -272,6 +274,12 @@ class Gate:
             )
         except LedgerConflict as exc:  # no other has a fresh identifier
             raise _replayed() from exc
+        except asyncio.CancelledError:
+            if name is None:  # else something before may be booked under it
+                # Whoever asked has left, and does nothing; the store takes this behind what it may be writing.
+                with suppress(LedgerError):
+                    await self._ledger.release(identifier)
+            raise
         remaining = {
             charge.limit: subtract_amounts(charge.maximum, totals[draw.key])
             for charge, draw in zip(decision.charges, draws, strict=True)
