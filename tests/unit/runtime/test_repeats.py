@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtimes import Node, folded, lingers, messages, moves
 from undersigned.encoding import digest_bytes, parse_duration
@@ -109,6 +110,37 @@ def test_work_goes_on_from_its_cursor(open_world: Open) -> None:
     world.restart(world.provider)
     world.settle(10)
     assert seen == [None, "chapter 3"]
+    over(world, name)
+    assert story(world.provider, name).count("Delivery") == 1
+
+
+@pytest.mark.parametrize("ends", ["work", "Cancel"])
+def test_work_that_a_start_has_no_handler_for_waits_for_one_that_has(
+    ends: str, open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked something with the folder of a provider whose program was down had failed all that it had to do."""
+
+    async def work(job: Job) -> None:
+        if job.cursor is None:
+            await job.progress(cursor="chapter 3")
+            await asyncio.Event().wait()
+        await job.deliver("summary.txt", b"from chapter 3")
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(Node, "offers", lambda *_, **__: lambda handler: handler)
+        world.restart(world.provider)
+        world.settle(10)
+    assert [one["error"] for one in logs if one["event"] == "work waits"] == [
+        "nothing here does 'summary'; it goes on at the next start of what does"
+    ]
+    assert folded(world.provider, name).state == folded(world.hirer, name).state == "working"
+    if ends == "Cancel":
+        world.run(world.hirer.cancel(world.hirer.the(name)))
+    else:
+        world.restart(world.provider)
+    world.settle(10)
     over(world, name)
     assert story(world.provider, name).count("Delivery") == 1
 

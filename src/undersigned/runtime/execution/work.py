@@ -157,10 +157,13 @@ class Worker:
             round=effect.round,
         )
         service = agent.services.get(job.task)
+        if service is None:
+            # Not failed: whoever asks something with this folder may lack the program that works here.
+            hint = f"nothing here does {job.task!r}; it goes on at the next start of what does"
+            _log.error("work waits", engagement=conversation.id, error=hint)
+            return
         outcome: str | None = "complete"
         try:
-            if service is None:
-                raise UndersignedError("decision_failed", f"nothing here does {job.task!r} any more")
             outcome = await self._watched(conversation, job, run_handler(service.handler, job))
             if outcome == "complete" and not job.artifacts:
                 hint = "what is made goes by `await job.deliver(name, data)`, and not by what it returns"
