@@ -28,6 +28,7 @@ from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, p
 from undersigned.errors import CredentialError
 from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home, generate_key
 from undersigned.runtime.engagement.kept import signed_bytes
+from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.testing import NOON, HandClock
 
 pytestmark = pytest.mark.asyncio
@@ -201,6 +202,36 @@ async def test_a_suspension_is_lifted_in_a_list_of_both_in_the_same_second(kept:
     kept.host.places.clear()
     kept.at += 400
     assert await kept.look(purpose="suspension") == "clear"
+
+
+@pytest.mark.parametrize("purpose", ["revocation", "suspension"])
+async def test_an_answer_that_another_one_overtook_is_none_any_more(kept: Kept, purpose: str) -> None:
+    """HIRE-STA-05: it was asked for by somebody else before, and stood still on its way. What came since is later:
+    nothing went back, and what was lifted since is not suspended again.
+    """
+    fetch, go, came = kept.gatherer.fetch, asyncio.Event(), asyncio.Event()
+
+    async def slowly(url: str, **more: Any) -> bytes:
+        answer = await fetch(url, **more)
+        if not came.is_set():
+            came.set()
+            await go.wait()
+        return answer
+
+    kept.gatherer.fetch = slowly  # type: ignore[method-assign]
+    host = kept.host
+    host.purpose = purpose
+    host.places = {PLACE} if purpose == "suspension" else set()
+    with looked_up_for("did:web:another.example"):
+        before = asyncio.ensure_future(kept.look(place=PLACE + 1, purpose=purpose))
+        await came.wait()
+    kept.at += 1
+    host.now, host.places = shift(host.now, 1), set() if purpose == "suspension" else {PLACE}
+    assert await kept.look(purpose=purpose) == ("clear" if purpose == "suspension" else "revoked")
+    go.set()
+    assert await before == "clear"
+    assert await kept.look(1000, purpose=purpose) == ("clear" if purpose == "suspension" else "revoked")
+    assert host.asked == 2
 
 
 async def test_a_list_that_asks_not_to_be_kept_is_not(kept: Kept) -> None:

@@ -209,8 +209,10 @@ class StatusKeeper:
         else:
             kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
         known = self._kept.get((url, issuer))  # as of now: another fetch may have ended meanwhile
+        made, before = kept.list.credential.made, known.list.credential.made if known is not None else None
+        if known is not None and known.since > since and (made or "") < (before or ""):
+            return known  # it began later, and overtook this one: nothing went back
         if known is not None and _went_back(known.list, kept.list):
-            made, before = kept.list.credential.made, known.list.credential.made
             text = f"{url} gives a list made {made}, without what one made {before} has withdrawn"
             raise CredentialError("status_unavailable", text)
         self._keep((url, issuer), kept)
