@@ -85,6 +85,31 @@ async def test_many_callers_cause_one_fetch() -> None:
         assert len(here.requests) == 1
 
 
+async def test_a_document_that_was_overtaken_on_its_way_takes_no_place() -> None:
+    """HIRE-KEY-07: its owner replaced a key between two answers, and whoever saw the new one does not go back."""
+    clock, go = Seconds(), asyncio.Event()
+    async with site() as here, recalling(clock) as gatherer:
+        before, now = document_of(here.did), document_of(here.did)
+
+        async def older(_head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(before))
+            await go.wait()
+            writer.write(before)
+
+        here.answer = older
+        with looked_up_for("did:web:acme.example"):
+            overtaken = asyncio.create_task(gatherer.document(here.did))
+        await until(lambda: here.requests)
+        clock.at += 1
+        here.serves(now)
+        newer_one = await gatherer.document(here.did)
+        go.set()
+        assert await overtaken is newer_one
+        assert await gatherer.document(here.did) is newer_one
+        assert newer_one.raw == now
+        assert len(here.requests) == 2
+
+
 async def test_a_caller_that_gives_up_does_not_take_the_answer_from_others() -> None:
     async with site() as here, gathering() as gatherer:
         going = asyncio.Event()

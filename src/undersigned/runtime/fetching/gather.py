@@ -235,6 +235,8 @@ class Gatherer(Fetcher):
         # The time before the fetch, so that the age is never less than it really is.
         known = Known(started, document, history, sum(map(len, fetched.values())), log, self._hosts(did))
         before = self._documents.get(did)
+        if before is not None and before.since > started and known.history is None:
+            return before  # it was asked for later, and overtook this one: what was seen since is not forgotten
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             if before is not first and before.history.continues(known.history):
                 return before  # another asker's answer overtook this one: nothing went back
