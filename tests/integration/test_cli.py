@@ -689,7 +689,7 @@ def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(number: int, com
         if v["peer"] == nobody and v["state"] == "inquired"
     ]
     assert live["engagement"] == named
-    assert (live["owed"]["who"], live["owed"]["by"] is not None) == (["provider"], True)
+    assert (live["owed"]["owes"], live["owed"]["by"] is not None) == (["provider"], True)
     assert "owed: " in run("ledger", "list", "--live", "--home", companies.acme).out
 
 

@@ -66,7 +66,7 @@ async def waits_of(store: Ledger, summary: Summary, home: Home) -> dict[str, Any
     if due.who:
         text = owed_in_words(due.moves, due.who, due.by, due.why)
     return {
-        "who": list(due.who),
+        "owes": list(due.who),
         "moves": list(due.moves),
         "by": due.by,
         "why": due.why,

@@ -29,7 +29,7 @@ def test_who_is_waited_for_is_told_once(runs: bool, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == ""
     world.run(tell_who_is_waited_for(Out(True), home, store, summary, ""))
     said = json.loads(capsys.readouterr().out)
-    assert (said["kind"], said["engagement"], said["who"]) == ("waits", name, ["provider"])
+    assert (said["kind"], said["engagement"], said["owes"]) == ("waits", name, ["provider"])
     assert said["running"] is (None if runs else False)
     assert said["by"] in text
     world.close()
