@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
 
-from gate_world import about_to_answer, serving
+from gate_world import about_to_answer, serving, taking_nobody
 from integration.commands import environment
 from integration.hires import until
 from integration.interrupted import Interrupted
@@ -717,14 +717,16 @@ async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> 
 async def test_what_never_reached_the_server_is_given_back(world: World) -> None:
     """HIRE-MCP-06."""
     before = await world.used()
-    async with (
-        HttpGate(world.desk, world.rules, "http://127.0.0.1:1/mcp") as gate,
-        httpx2.AsyncClient(timeout=30) as client,
-    ):
-        body = sent(call("git_log", repo_path=world.app, max_count=1))
-        answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
-        assert answer.json()["error"]["data"]["code"] == "upstream_failed"
-    assert (await world.used()).get("read-log/commits", "0") == before.get("read-log/commits", "0")
+    with taking_nobody() as silent:
+        for upstream in ("http://127.0.0.1:1", silent):
+            async with (
+                HttpGate(world.desk, world.rules, f"{upstream}/mcp", limits=GateLimits(answer_seconds=1.0)) as gate,
+                httpx2.AsyncClient(timeout=30) as client,
+            ):
+                body = sent(call("git_log", repo_path=world.app, max_count=1))
+                answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
+                assert answer.json()["error"]["data"]["code"] == "upstream_failed"
+            assert (await world.used()).get("read-log/commits", "0") == before.get("read-log/commits", "0")
 
 
 async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_answered(world: World) -> None:

@@ -28,6 +28,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    ConnectionTimeoutError,
     DummyCookieJar,
     ServerDisconnectedError,
     TCPConnector,
@@ -213,7 +214,7 @@ class GateProxy(NearListener):
                 response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
                 await self._stream(request, chunks, response)
                 return response
-        except ClientConnectorError as exc:
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:
             self._gate.done(granted.permit, happened=False)
             raise TransportError("upstream_failed", f"the service was not reached: {exc}") from exc
         except (ClientError, TimeoutError, OSError) as exc:

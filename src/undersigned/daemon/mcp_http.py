@@ -23,6 +23,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    ConnectionTimeoutError,
     DummyCookieJar,
     TCPConnector,
     web,
@@ -86,7 +87,8 @@ class HttpGate:
     async def __aenter__(self) -> HttpGate:
         """Raises ConfigurationError if the address cannot be listened on."""
         await self._near.start()
-        timeout = ClientTimeout(total=self._limits.answer_seconds)
+        # Who does not take the connection in half of the time was not reached, which is known then.
+        timeout = ClientTimeout(total=self._limits.answer_seconds, sock_connect=self._limits.answer_seconds / 2)
         # The operator named the server; a proxy that the environment names is not it.
         # As many connections as requests are under way, and one more each, by which a question is answered. Each is for
         # one, so that nothing which the server sends too much is taken for the answer to another client.
@@ -199,7 +201,7 @@ class HttpGate:
                         break
                 if step.method == "initialize" and answer is not None and status == 200:
                     opened = self._opened(heard.headers.get(SESSION), knock)
-        except ClientConnectorError as exc:
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:
             _log.error("the MCP server was not reached", error=repr(exc))
             answer = passage.not_sent(step)
         except (ClientError, OSError, TimeoutError, FormatError) as exc:
@@ -222,7 +224,7 @@ class HttpGate:
         try:
             async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
                 pass
-        except ClientConnectorError as exc:
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:
             # The server has the call that it asked this about: not to be taken for one that never reached it.
             raise ClientConnectionError(str(exc)) from exc
 
