@@ -91,16 +91,13 @@ class Writer(threading.Thread):
 
     def stop(self) -> None:
         """Write what is queued, then end."""
-        self._hand_over()
+        self._gather(0)
         self._queue.put(None)
 
     def _gather(self, rounds: int) -> None:
         if rounds > 1 and len(self._gathered) < MAX_GROUP:
             self._loop.call_soon(self._gather, rounds - 1)
-        else:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
+            return
         gathered, self._gathered = self._gathered, []
         if gathered:
             # As one: put one by one, the first would wake the thread, which would begin without the others.
