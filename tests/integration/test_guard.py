@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from gate_world import SCOPE, Service, World, at_work, served
 from integration.hires import free_ports, two_homes, until
 from integration.test_readme import text_of
 from undersigned import Job, Peer, RequestGate, current_job, guard
+from undersigned.contract import Terms
 from undersigned.daemon import GateProxy
 from undersigned.errors import (
     ConfigurationError,
@@ -28,7 +30,7 @@ from undersigned.errors import (
     VerificationError,
 )
 from undersigned.runtime.execution import acting
-from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope
+from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope, compile_scope, read_scope
 
 GIT = "https://git.acme.example"
 READING = Scope(
@@ -355,6 +357,49 @@ async def test_a_server_that_knows_of_a_suspension_first_is_asked_again(
         assert [one.allowed for one in it.world.job.actions] == [True, False]
         ours = await it.world.provider.ledger.usage(it.world.job.contract)
         assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
+
+
+async def test_a_server_that_has_not_heard_of_our_seal_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIF-03: both have signed more, and the seal is under way to the hirer: the work waits until it is there."""
+    monkeypatch.setattr(acting, "RETRY_SECONDS", 0.05)
+
+    async def agrees(*_: object) -> bool:
+        return True
+
+    def more(terms: Terms) -> Terms:
+        grants = [replace(one, limits=(Limit("EUR", "2"),)) if one.id == "orders" else one for one in scope.grants]
+        return replace(
+            terms, scope=compile_scope(replace(scope, grants=tuple(grants)), terms.scope.id.removesuffix("#scope"))
+        )
+
+    async with shop(tmp_path) as it:
+        provider, under_way = it.world.provider, list[bytes]()
+        conversation, send = next(iter(provider.conversations.values())), provider.links.send
+        scope = read_scope(conversation.offered().terms.scope)
+        it.world.hirer.changes.consents = agrees
+
+        async def slowly(peer: str, raw: bytes) -> bool:
+            if b'"type":"Seal"' not in raw:
+                return await send(peer, raw)
+            under_way.append(raw)
+            return True
+
+        provider.links.send = slowly  # type: ignore[method-assign]
+        await provider.changes.amend(conversation, more)
+        await until(lambda: bool(under_way))
+        order: Any = {"method": "POST", "body": b"", "amounts": {"EUR": "0.5"}}
+        for _ in range(2):
+            await it.get("/orders", **order)
+        asked = asyncio.create_task(it.get("/orders", **order))
+        await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
+        await asyncio.wait({asked}, timeout=0.3)
+        assert not asked.done()
+        for raw in under_way:
+            await send(it.world.hirer.identity.did, raw)
+        assert (await asked).body == b"done: /orders"
+        assert len(it.service.asked) == 3
 
 
 async def test_what_is_fetched_is_bounded_and_stays_where_it_was_sent(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
 from undersigned.errors import ScopeError
+from undersigned.protocol import PROVIDER, Engagement
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.scope import Action
@@ -127,14 +128,16 @@ class Admission:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
 
-    async def refused_there(self, asked: Action, error: ScopeError, paused: float) -> float:
+    async def refused_there(self, asked: Action, error: ScopeError, before: Engagement, paused: float) -> float:
         """After the no of a gate of the hirer's, `paused` seconds after the one before: for how long this waited, if it
-        is to be asked again. It goes by what the hirer sent, so it may know of a suspension before we do.
+        is to be asked again. It goes by what the hirer sent and has taken, so it may know of a suspension before we do,
+        and of what we sealed after us; `before` is how the engagement was when that was asked.
 
         Raises:
             ScopeError: `error`: nothing is waited for.
         """
-        waits = error.clause in SUSPENDING_CLAUSES and self._conversation.engagement.state in ("working", "suspended")
+        waits = error.clause in SUSPENDING_CLAUSES or _changed_unheard(before)
+        waits = waits and self._conversation.engagement.state in ("working", "suspended")
         if not (waits and paused):
             self.refused(asked, self._agent.clock.now(), error)
         if not waits:
@@ -166,3 +169,10 @@ class Admission:
         clause = error.clause or "scope"
         taken = ActionTaken.refused(asked.name, asked.target, clause=clause, at=at, reason=error.message)
         self.actions.append(taken)
+
+
+def _changed_unheard(engagement: Engagement) -> bool:
+    """Whether we sealed what is in force, and the hirer may not have that yet."""
+    contract = engagement.contract
+    by = contract.in_force_by if contract is not None else None
+    return by is not None and by[0] == PROVIDER and bool(engagement.unreceipted)

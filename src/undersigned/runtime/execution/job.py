@@ -318,8 +318,8 @@ class Job:
 
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
         https is used, to addresses that may be dialled, and from a local state folder http on this machine; a redirect
-        is an answer like any other and is not followed. While the server's gate says that the contract is suspended, or
-        that a credential of ours does not hold, this asks it again, as `act` waits for our own.
+        is an answer like any other and is not followed. A gate that says no because the contract is suspended, or that
+        may not know yet of a change which we sealed, is asked again: this waits as `act` does.
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
@@ -338,6 +338,7 @@ class Job:
         paused = 0.0
         async with self.act(action, target, amounts, **options):
             while True:
+                before = self._conversation.engagement
                 signed = await self.sign(method, url, body)
                 answer = await self._agent.gatherer.exchange(
                     method,
@@ -352,7 +353,8 @@ class Job:
                     await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
                 if (refused := refusal_of(answer)) is None:
                     return answer
-                paused = await self._admission.refused_there(Action(name=action, target=target), refused, paused)
+                asked = Action(name=action, target=target)
+                paused = await self._admission.refused_there(asked, refused, before, paused)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
