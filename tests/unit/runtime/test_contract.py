@@ -269,6 +269,27 @@ def test_what_still_misses_it_is_rejected(open_world: Open) -> None:
     assert last(world.provider, ours.id, Closing).settlement.amount == "0"
 
 
+def test_each_round_reads_its_inputs_as_often_as_the_first(open_world: Open) -> None:
+    """Four times in all, so that the fourth rework of work that reads once failed, whatever was agreed."""
+    rounds: list[int] = []
+
+    async def reads(job: Job) -> None:
+        for _ in range(4):
+            await job.read("report")
+        await job.deliver("summary.txt", b"as asked")
+
+    async def the_last(_: Reviewed) -> dict[str, bool]:
+        rounds.append(len(rounds))
+        return {"whole": len(rounds) == 5}
+
+    world = open_world(handler=reads)
+    world.hirer.reviewers["summary"] = the_last
+    ours = world.begin(criteria={"whole": "nothing is missing"}, reworks=4)
+    world.until("closed", ours.id)
+    verdicts = [m.message.verdict for m in messages(world.provider, ours.id) if isinstance(m.message, Review)]
+    assert verdicts == ["rework"] * 4 + ["accepted"]
+
+
 async def never(_: Reviewed) -> dict[str, bool]:
     await asyncio.Event().wait()
     return {}

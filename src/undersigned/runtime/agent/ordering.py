@@ -135,7 +135,7 @@ async def hire_order(
     agreed = _agreed(settlement or Settlement(method="none"), agent, named, criteria)
     kept = tuple([await _input(agent, name, given) for name, given in inputs.items()])
     try:
-        wanted = order_scope(kept, scope)
+        wanted = order_scope(kept, scope, reworks)
     except FormatError as exc:
         raise _unusable(f"inputs and scope: {exc.message}") from exc
     if decide_seconds is None and agent.home.configuration.policy.asks:

@@ -257,14 +257,14 @@ UNNAMED = (Deliverable(name="result", media_type="application/octet-stream", cri
 """What is owed if neither side names it."""
 
 
-def input_grants(inputs: tuple[OrderInput, ...]) -> tuple[Grant, ...]:
-    """The grants by which a provider may read its inputs, and no more than a few times over."""
+def input_grants(inputs: tuple[OrderInput, ...], reworks: int) -> tuple[Grant, ...]:
+    """The grants by which a provider may read its inputs, and no more than a few times over in each round."""
     return tuple(
         Grant(
             f"read-{number}",
             ARTIFACT_READ,
             item.uri,
-            limits=(Limit("count", "4"),),
+            limits=(Limit("count", str(4 * (1 + reworks))),),
         )
         for number, item in enumerate(inputs, start=1)
     )
@@ -278,12 +278,12 @@ def bytes_limits(grant: Grant, uri: str) -> tuple[Limit, ...]:
     return counted if counted and inside(parse_pattern(grant.target), parse_target(uri)) else ()
 
 
-def order_scope(inputs: tuple[OrderInput, ...], scope: Scope | None) -> WireScope:
+def order_scope(inputs: tuple[OrderInput, ...], scope: Scope | None, reworks: int) -> WireScope:
     """The scope sketched for an order: its inputs may be read, and what `scope` adds."""
     given = scope or Scope()
     return sketch(
         Scope(
-            grants=(*input_grants(inputs), *given.grants),
+            grants=(*input_grants(inputs, reworks), *given.grants),
             prohibitions=given.prohibitions,
             obligations=given.obligations,
             extensions=given.extensions,
