@@ -204,6 +204,10 @@ def books() -> Iterator[Case]:
         shared.reviewed(verdict, criteria=(CriterionVerdict(id="complete", met=met),)).closed()
         for role in ("hirer", "provider"):
             yield Case(f"in parts, {verdict}, {met}, {role}", shared.pack(role))
+    again = Hire(changing=in_parts).sealed()
+    for verdict, met in (("rework", False), ("rejected", True)):
+        again.delivered().reviewed(verdict, criteria=(CriterionVerdict(id="complete", met=met),))
+    yield Case("in parts, after a rework", again.closed().pack())
     for outcome in ("complete", "partial"):
         for amount in ("0", "12.5", "9999"):
             alone = Hire().sealed().delivered(outcome=outcome)

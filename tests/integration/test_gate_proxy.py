@@ -590,6 +590,29 @@ async def test_an_answer_without_end_is_cut_off(world: World, signed: bool) -> N
         assert got.content.exception() is not None, "who reads it is told"
 
 
+@pytest.mark.parametrize("by", ["the service", "the proxy"])
+async def test_an_answer_that_is_cut_off_has_no_end(world: World, by: str) -> None:
+    """HIRE-GTS-10: else half of it would be taken for all."""
+    service = Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        if by == "the service":
+            request.transport.abort()
+        else:
+            await response.write(bytes(100_000))
+        return response
+
+    service.answer = answer
+    rules = structs.replace(world.rules, max_answer_bytes=10_000)
+    async with proxied(world, service, rules=rules) as (url, _):
+        fields = lines(await world.signed("GET", APP))
+        heard = await raw(url, f"GET {APP} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n")
+    assert not heard.endswith(b"0\r\n\r\n")
+
+
 @pytest.mark.parametrize("signed", [False, True])
 async def test_an_answer_without_a_body_goes_on_with_its_reason_and_without_a_type(world: World, signed: bool) -> None:
     service = Service()

@@ -642,6 +642,7 @@ def test_a_side_that_says_another_sum_than_is_owed_is_told_by_its_own_pack() -> 
         ("in parts, accepted, True, hirer", "12.345678901 EUR"),
         ("in parts, rejected, True, provider", "4.074074037 EUR"),
         ("in parts, rejected, False, hirer", "0 EUR"),
+        ("in parts, after a rework", "4.074074037 EUR"),
         ("alone, complete, 12.5", None),
         ("alone, partial, 12.5", "0 EUR"),
         ("alone, partial, 0", None),
