@@ -81,7 +81,12 @@ async def contract_resume(out: Out, contract: str, home: str | None) -> int:
 @CONTRACT
 @click.option("--price", metavar="PRICE", help="Another price.")
 @click.option("--extend", type=click.IntRange(60), metavar="SECONDS", help="More time, for finish and all authority.")
-@click.option("--reworks", type=click.IntRange(0, 16), metavar="TIMES", help="How often rework may be asked for.")
+@click.option(
+    "--reworks",
+    type=click.IntRange(0, 16),
+    metavar="TIMES",
+    help="How often rework may be asked for. How often its inputs may be read is left as it is: --limit.",
+)
 @click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
 @click.option(
     "--allow", multiple=True, metavar="ACTION=TARGET", help="Something more it may do, as with 'hire'. May be repeated."

@@ -52,7 +52,7 @@ def test_the_text_takes_the_place_of_the_name(folder: Path) -> None:
         ("cedar_file = 1", "`cedar_file`"),
         ('cedar_file = ""', "`cedar_file`"),
         ('cedar_file = "wrong.cedar"', "hasTags"),
-        ('cedar_file = "empty.cedar"', "cedar"),
+        ('cedar_file = "empty.cedar"', "empty.cedar: it is empty"),
         ('cedar = "permit"', "not read"),
         (f"cedar = '{'/' * 65_537}'", "cedar"),
     ],

@@ -24,7 +24,7 @@ def with_cedar(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The table of a policy with the text of its `cedar_file`, if it names one, as its `cedar`.
 
     Raises:
-        ConfigurationError: `bad_configuration`: it has both, or the file cannot be read.
+        ConfigurationError: `bad_configuration`: it has both, or the file cannot be read or is empty.
     """
     read = dict(table)
     if "cedar_file" not in read:
@@ -36,6 +36,8 @@ def with_cedar(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         read["cedar"] = read_file(folder / name).decode()
     except (OSError, ValueError) as exc:
         raise ConfigurationError("bad_configuration", f"policy: cedar_file {folder / name}: {why(exc)}") from exc
+    if not read["cedar"]:
+        raise ConfigurationError("bad_configuration", f"policy: cedar_file {folder / name}: it is empty")
     return read
 
 
