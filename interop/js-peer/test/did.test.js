@@ -1,7 +1,8 @@
 /** Which key of a document may sign what (page 02, sections 2.3 and 2.4). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Resolver, assertionKeys, keyFor, methodsOf, multikeys, signingKeys, webUrl } from '../src/did.js';
+import { p256 } from '@noble/curves/nist.js';
+import { Resolver, assertionKeys, checkDid, keyFor, methodsOf, multikeys, signingKeys, webUrl } from '../src/did.js';
 import { publicMultikey } from '../src/keys.js';
 import { verifyDelivery } from '../src/statements.js';
 
@@ -44,11 +45,23 @@ test('a did:web has one spelling, and its host is no address', () => {
   for (const [did, code] of [
     ['did:web:a.example:..', 'did_document_invalid'], ['did:web:a.example:.:x', 'did_document_invalid'], [`did:web:a.example:${'x'.repeat(256)}`, 'did_document_invalid'],
     [`did:web:${'abc.'.repeat(64)}example`, 'did_document_invalid'],
-    ['did:web:Acme', 'did_document_invalid'], ['did:web:a.example.', 'did_document_invalid'],
+    ...['Acme', 'a.example.', 'a.example:', 'a.example:x:', '', 'a%20.example', 'a.example:%41', 'a.example/x', 'a.example#k', 'a.example?x', 'a@a.example', 'ä.example'].map(
+      (host) => [`did:web:${host}`, 'did_document_invalid'],
+    ),
+    ...['', '0', '080', '65536', '80%3A81', 'x', '-1'].map((port) => [`did:web:a.example%3A${port}`, 'did_document_invalid']),
     ...['a.123', 'a.0x1', 'a.0X1x', '0x7f000001', '127.0.0.1.%3A80', '%5B::1%5D', 'a.localhost', 'A.LOCALHOST', 'localhost', 'localhost:x', 'acme', 'acme%3A80'].map(
       (host) => [`did:web:${host}`, 'did_forbidden_address'],
     ),
   ]) assert.throws(() => webUrl(did, false), { code });
+});
+
+test('a DID of another method is resolved by nobody', async () => {
+  for (const did of ['did:plc:x', 'did:ion:x', 'did:webs:a.example']) {
+    assert.throws(() => checkDid(did, false), { code: 'did_unresolvable' });
+    await assert.rejects(new Resolver().resolve(did), { code: 'did_unresolvable' });
+  }
+  for (const did of ['did:web:a.example', `did:key:${key}`]) checkDid(did, false);
+  assert.throws(() => checkDid('did:key:z6Mk', false), { code: 'did_document_invalid' });
 });
 
 test('a host whose label begins as punycode and is none is not found', () => assert.rejects(new Resolver().resolve('did:web:xn--a.example'), { code: 'did_unresolvable' }));
@@ -66,13 +79,32 @@ test('a JWK that says it is for something else than signatures of its kind, or h
   const x = Buffer.from(signingKeys(listing(method())).get(`${DID}#k`)?.bytes ?? []).toString('base64url');
   const of = (/** @type {any} */ more) => keyFor(listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x, ...more } }), publicKeyMultibase: undefined }), `${DID}#k`, 'authentication');
   for (const good of [{}, { use: 'sig', alg: 'EdDSA', key_ops: ['verify'] }, { alg: 'Ed25519', key_ops: null }]) of(good);
+  for (const more of [{ type: 'JsonWebKey2018' }, { publicKeyJwk: null }, { publicKeyJwk: 'x' }]) {
+    const one = { ...method({ type: 'JsonWebKey2020', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x }, ...more }), publicKeyMultibase: undefined };
+    assert.throws(() => keyFor(listing(one), `${DID}#k`, 'authentication'), { code: 'did_document_invalid' });
+  }
   for (const wrong of [{ use: 'enc' }, { use: null }, { alg: 'ES256' }, { alg: null }, { key_ops: ['sign'] }, { key_ops: 'verify' }, { k: 'AA' }, { d: null }, { kty: ['OKP'] }]) assert.throws(() => of(wrong), { code: 'did_document_invalid' });
+});
+
+test('a JWK of a curve has both coordinates, of its length and as they are spelled', () => {
+  const point = p256.Point.BASE.toBytes(false);
+  const text = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('base64url');
+  const [x, y] = [text(point.subarray(1, 33)), text(point.subarray(33))];
+  const of = (/** @type {any} */ more) => keyFor(listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'EC', crv: 'P-256', x, y, ...more } }), publicKeyMultibase: undefined }), `${DID}#k`, 'authentication');
+  assert.deepEqual([of({}).kind, Buffer.from(of({}).bytes)], ['P-256', Buffer.from(p256.Point.BASE.toBytes(true))]);
+  const shifted = { x: text(point.subarray(1, 32)), y: text(point.subarray(32)) };
+  for (const wrong of [{ kty: 'OKP' }, { kty: 'RSA' }, { crv: 'secp256k1' }, { crv: 'P-384' }, shifted, { x: `${x}=` }, { x: undefined }, { y: x }]) {
+    assert.throws(() => of(wrong), { code: 'did_document_invalid' });
+  }
 });
 
 test('a key with private parts, in two encodings or of another form is none', () => {
   for (const one of [method({ secretKeyMultibase: 'z3u2' }), method({ publicKeyHex: '00' }), method({ type: 'multikey' }), method({ type: 'JsonWebKey' }), method({ publicKeyMultibase: undefined })]) {
     assert.throws(() => keyFor(listing(one), `${DID}#k`, 'authentication'), { code: 'did_document_invalid' });
   }
+  const ofKind = (/** @type {import('../src/keys.js').Kind} */ kind) => keyFor(listing(method({ type: 'Ed25519VerificationKey2020', publicKeyMultibase: publicMultikey({ kind, secret: Buffer.alloc(32, 1) }) })), `${DID}#k`, 'authentication');
+  assert.equal(ofKind('Ed25519').kind, 'Ed25519');
+  assert.throws(() => ofKind('P-256'), { code: 'did_document_invalid' });
   const two = { ...listing(method()), verificationMethod: [method(), method({ publicKeyMultibase: other })] };
   assert.throws(() => keyFor(two, `${DID}#k`, 'authentication'), { code: 'key_not_authorized' });
 });
