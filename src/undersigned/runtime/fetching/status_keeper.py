@@ -46,6 +46,11 @@ class _Kept(msgspec.Struct, frozen=True):
     size: int
 
 
+def _older(found: StatusList, known: StatusList) -> bool:
+    """Whether a list was made before another one, by their issuer's word."""
+    return (found.credential.made or "") < (known.credential.made or "")
+
+
 def _went_back(known: StatusList, found: StatusList) -> bool:
     """Whether a list is older than the one known and does not show all that this withdrew. One that does is taken: of
     two servers of an issuer one may be seconds behind. Of the same second, or of none, the one that revokes more is the
@@ -209,10 +214,10 @@ class StatusKeeper:
         else:
             kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
         known = self._kept.get((url, issuer))  # as of now: another fetch may have ended meanwhile
-        made, before = kept.list.credential.made, known.list.credential.made if known is not None else None
-        if known is not None and known.since > since and (made or "") < (before or ""):
+        if known is not None and known.since > since and _older(kept.list, known.list):
             return known  # it began later, and overtook this one: nothing went back
         if known is not None and _went_back(known.list, kept.list):
+            made, before = kept.list.credential.made, known.list.credential.made
             text = f"{url} gives a list made {made}, without what one made {before} has withdrawn"
             raise CredentialError("status_unavailable", text)
         self._keep((url, issuer), kept)
