@@ -23,7 +23,7 @@ from integration.hires import until
 from integration.interrupted import Interrupted
 from mcp_world import World, at_work
 from support import ROOT
-from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, Dropped, Exchange, ToClient, ToServer
+from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, SERVER_LIMITS, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.daemon import GateLimits, HttpGate, RemoteDesk, mcp_http
@@ -502,6 +502,72 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE")).status_code == 400
         assert len(at.upstream.requests) == 2
+
+
+async def test_a_signature_is_used_once_at_all_gates(world: World) -> None:
+    """HIRE-GTS-13: also for what asks for no action, of which the peer is asked as well."""
+    public, owner = "http://gate.acme.example/mcp", (world.globex.own.id, world.contract)
+    async with door(world, public=public) as one, door(world, public=public) as other:
+        assert one.gate._sessions.opened("s1", owner)
+        assert other.gate._sessions.opened("s1", owner)
+        for method, body, status in (("POST", sent(PING), 200), ("DELETE", b"", 202)):
+            headers = await world.signed(public, body, method, **{"Mcp-Session-Id": "s1"})
+            first, again = [
+                await at.client.request(method, f"{at.gate._near.url}/mcp", content=body, headers=headers)
+                for at in (one, other)
+            ]
+            assert first.status_code == status
+            assert (again.status_code, again.json()["code"]) == (401, "replayed")
+        assert not one.gate._sessions.is_open("s1", owner)
+        assert other.gate._sessions.is_open("s1", owner)
+        assert other.upstream.requests == []
+
+
+async def test_a_session_is_opened_by_who_begins_one_that_is_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-MCP-11: whatever the server names."""
+    status, name = 200, ""
+
+    async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
+        result = {"protocolVersion": "2025-06-18", "capabilities": {}}
+        said = sent({"jsonrpc": "2.0", "id": json.loads(await request.read())["id"], "result": result})
+        return web.Response(status=status, body=said, content_type="application/json", headers={"Mcp-Session-Id": name})
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        at.gate._sessions.opened("theirs", ("did:web:another.example", world.contract))
+        for message, status, name, opens in (
+            (PING, 200, "s1", False),
+            (BEGIN, 400, "s1", False),
+            (BEGIN, 200, "s 1", False),
+            (BEGIN, 200, "theirs", False),
+            (BEGIN, 200, "s1", True),
+        ):
+            heard = await at.send(message)
+            assert (heard.status_code, heard.headers.get("Mcp-Session-Id")) == (status, name if opens else None)
+            assert at.gate._sessions.is_open(name, (world.globex.own.id, world.contract)) is opens
+
+
+async def test_an_answer_of_the_server_is_read_as_it_is_written_and_no_longer_than_it_may_be(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-11: JSON in many lines is one message; what a stream says beside its messages counts as well."""
+    message = {"jsonrpc": "2.0", "id": 1, "result": {}}
+    event = b"\n\ndata: " + sent(message) + b"\n\n"
+    room = SERVER_LIMITS.max_bytes - len(event) - 1
+    says = [
+        (json.dumps(message, indent=2).encode(), "application/json"),
+        (b":" + b"x" * room + event, "text/event-stream"),
+        (b":" + b"x" * (room + 1) + event, "text/event-stream"),
+    ]
+
+    async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
+        said, kind = says.pop(0)
+        return web.Response(body=said, content_type=kind)
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        for passes in (True, True, False):
+            assert ("result" in (await at.send(PING)).json()) is passes
 
 
 async def test_a_notification_that_asks_for_an_action_goes_nowhere(world: World) -> None:
