@@ -206,6 +206,18 @@ async def test_only_who_has_the_token_is_answered(tmp_path: Path, file: Path) ->
             assert caught.value.code == "key_unavailable"
 
 
+@pytest.mark.parametrize(
+    ("shown", "status"), [("Bearer s3cret", 404), ("bearer s3cret", 404), ("Basic s3cret", 401), ("s3cret", 401)]
+)
+async def test_the_name_of_a_scheme_is_written_in_any_case(file: Path, shown: str, status: int) -> None:
+    """RFC 9110, section 11.1; as at control."""
+    query = {"entity_id": ISSUER, "authority_id": "did:web:x.example", "action": "issue", "resource": "sbom"}
+    async with RegistryServer(file, token="s3cret") as server, ClientSession() as session:
+        headers = {"Authorization": shown}
+        async with session.post(f"{server.url}/authorization", json=query, headers=headers) as answer:
+            assert answer.status == status
+
+
 async def test_a_token_of_odd_bytes_is_another_one(file: Path) -> None:
     async with RegistryServer(file, token="s3cret-token") as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))

@@ -101,12 +101,11 @@ class RegistryServer(NearListener):
             return _problem(404)
         if request.method != "POST":
             return _problem(405)
-        given = request.headers.get("Authorization", "")
-        if self._token is not None and not hmac.compare_digest(
-            given.encode("utf-8", "surrogateescape"), f"Bearer {self._token}".encode()
-        ):
-            return _problem(401)
         if self._token is not None:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            given = token.strip().encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, self._token.encode()) or scheme.lower() != "bearer":
+                return _problem(401)
             self.welcome(request)
         go_on(request)
         kind = cast("QueryKind", request.path.strip("/"))
