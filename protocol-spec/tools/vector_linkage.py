@@ -89,6 +89,8 @@ def linkage_vectors() -> Iterator[Vector]:
     yield _vector("with-a-claim", "a claim of JWTs, in one with a proof", [claimed], no)
     bare = _signed(_linkage(**{"@context": _linkage()["@context"][:1]}))
     yield _vector("without-its-context", "the credentials context alone", [bare], no)
+    turned = _signed(_linkage(**{"@context": _linkage()["@context"][::-1]}))
+    yield _vector("contexts-the-other-way", "its own context before that of credentials", [turned], no)
     yield _vector("without-an-end", "no end of its validity", [_signed(_linkage(validUntil=...))], no)
     yield _vector("past", "one second past its end", [good], {"code": "policy_denied"}, now="2026-12-02T09:00:01Z")
     yield _vector(
@@ -108,6 +110,14 @@ def linkage_vectors() -> Iterator[Vector]:
     )
     over = {"exp": _seconds(NOW)}
     yield _vector("jwt-past", "a JWT at its exp", [_text(_linkage(**over))], {"code": "policy_denied"})
+    soon = _text(_linkage(nbf=_seconds(NOW) + 1))
+    yield _vector("jwt-not-yet", "a JWT one second before its nbf", [soon], {"code": "policy_denied"})
+    later = _text(_linkage(validFrom="2026-11-10T00:00:01Z"))
+    yield _vector("jwt-not-valid-yet", "a JWT one second before its validFrom", [later], {"code": "policy_denied"})
+    ahead = _text(_linkage(iat=_seconds(NOW) + 61))
+    yield _vector("jwt-from-the-future", "a JWT made 61 seconds from now", [ahead], {"code": "proof_from_future"})
+    es256 = _text(_linkage(), alg="ES256")
+    yield _vector("jwt-of-another-algorithm", "ES256 by an Ed25519 key", [es256], {"code": "suite_not_allowed"})
     open_ended = _text(_linkage(validUntil=..., **{"exp": _seconds(END)}))
     yield _vector("jwt-without-an-end", "a JWT with exp and no validUntil", [open_ended], no)
     yield _vector("jwt-of-another", "a JWT whose iss is another DID", [_text(_linkage(iss=OTHER))], no)
@@ -116,7 +126,11 @@ def linkage_vectors() -> Iterator[Vector]:
         yield _vector(f"jwt-with-null-for-{name}", f"a JWT whose {name} is null", [nulled], no)
     yield _vector("jwt-of-another-type", "a JWT that is typed as any", [_text(_linkage(), typ="JWT")], no)
     yield _vector("unsigned", "a credential that nobody signed", [_linkage()], {"code": "proof_missing"})
-    yield _vector("empty", "no credential", [], {"code": "schema_violation"})
+    malformed = {"code": "schema_violation"}
+    yield _vector("empty", "no credential", [], malformed)
+    of_credentials = {"@context": _linkage()["@context"][0]}
+    yield _vector("of-another-context", "a file under another context", [good], malformed, more=of_credentials)
+    yield _vector("no-list", "one credential and no list", [], malformed, more={"linked_dids": jwt})
     too_many = {"code": "too_large"}
     yield _vector("too-many", "17 credentials", [good] * 17, too_many)
     yield _vector(
