@@ -34,6 +34,7 @@ from undersigned.runtime import (
     control_at,
     hire_order,
 )
+from undersigned.runtime.execution.given import check_request, of_kind
 from undersigned.runtime.files import in_thread
 from undersigned.scope import Limit, Scope
 from undersigned.transport import Channel
@@ -457,6 +458,10 @@ class Peer(Agent):
         """The fields that sign a request to a server of the other side, made under a contract. See `Job.sign`.
 
         Raises:
-            ConfigurationError: `bad_configuration`, it is not started.
+            LocalProtocolError: `wrong_state`: it is not started; `connection_closed`: it was closed.
+            FormatError: `schema_violation`: an argument is of another kind, or nothing that can be signed.
         """
+        self.require_started()
+        check_request(method, url, body)
+        of_kind("contract", contract, str, "the digest of a contract")
         return await self.other_side.sign(method, url, contract, body)

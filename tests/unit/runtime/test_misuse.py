@@ -129,7 +129,10 @@ def test_a_peer_that_was_not_entered(tmp_path: Path) -> None:
     async def gates() -> None:
         RequestGate(peer.desk, read_rules({"origin": DESK}))
 
-    for use in (hires, gates, peer.serve_forever):
+    async def signs() -> None:
+        await peer.sign_request("GET", "https://acme.example/", digest_bytes(b"contract"))
+
+    for use in (hires, gates, signs, peer.serve_forever):
         with pytest.raises(LocalProtocolError, match=r"async with Peer\.open\(\.\.\.\) as peer") as refused:
             asyncio.run(use())
         assert refused.value.code == "wrong_state"
@@ -141,6 +144,25 @@ async def test_a_peer_that_was_left(tmp_path: Path) -> None:
         pass
     with refuses(LocalProtocolError, "connection_closed"):
         await peer.hire(PROVIDER, task="summary", price="5 EUR")
+    with refuses(LocalProtocolError, "connection_closed"):
+        await peer.sign_request("GET", "https://acme.example/", digest_bytes(b"contract"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"method": None}, "method: expected text such as GET"),
+        ({"url": 5}, "url: expected text"),
+        ({"contract": 5}, "contract: expected the digest of a contract"),
+        ({"body": "text"}, "body: expected bytes"),
+    ],
+)
+async def test_a_request_that_cannot_be_signed(tmp_path: Path, given: dict[str, Any], expected: str) -> None:
+    home, _ = await two_homes(tmp_path)
+    asked: dict[str, Any] = {"method": "GET", "url": "https://acme.example/", "contract": digest_bytes(b"contract")}
+    async with Peer.open(home) as peer:
+        with pytest.raises(FormatError, match=expected):
+            await peer.sign_request(**asked | given)
 
 
 async def test_what_serves_ends_with_its_peer(tmp_path: Path) -> None:
