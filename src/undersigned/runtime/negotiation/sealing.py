@@ -54,9 +54,9 @@ async def seal(agent: Agent, conversation: Conversation, engagement: Engagement)
     if engagement.role == PROVIDER and document.parent is not None:
         agent.above.require_shown(conversation, terms)
     decision = await agent.meeting.recheck(conversation, engagement, terms)
-    agent.subcontracts.shares.require(conversation, terms)  # last: what it stands under may change meanwhile
     leaf, index = conversation.journal.leaf or (contract_leaf_of(conversation), None)
     cosignatures = await agent.witness.cosignatures(engagement.peer)
+    agent.subcontracts.shares.require(conversation, terms)  # last: what it stands under may change meanwhile
     said = await agent.papers.seal(engagement, leaf, index, cosignatures)
     return msgspec.structs.replace(said, facts=recorded(decision))
 
