@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from support import refuses
-from undersigned.bridges.gates import ContractKeys
+from undersigned.bridges.gates import ContractKeys, request_of
+from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.daemon import gating
-from undersigned.daemon.gating import Gatekeeper
+from undersigned.daemon.gating import Gatekeeper, VerifiedHead
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, TransportError
 
@@ -102,3 +104,19 @@ def test_a_bounded_part_of_a_refused_request_is_logged() -> None:
     with capture_logs() as logs:
         Gatekeeper.refused(TransportError("unreachable", "y" * 1000), "M" * 100, "/" * 1000)
     assert [len(logs[0][name]) for name in ("method", "path", "error")] == [20, 200, 500]
+
+
+async def test_where_one_request_of_many_ends_there_is_room_for_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of its provider count as before; and nobody is remembered who has none under way."""
+    monkeypatch.setattr(gating, "UNDER_WAY", 2)
+    request = request_of("https://api.acme.example", "GET", "/x", ())
+    verified = VerifiedRequest("did:web:globex.example#1", A, "2026-11-25T12:00:00Z", "nonce", ())
+    knock = VerifiedHead(request, verified, ContractKeys(contract=A, provider="did:web:globex.example", keys={}))
+    with ExitStack() as others:
+        others.enter_context(world.gate.turn(knock))
+        for _ in range(2):
+            with world.gate.turn(knock), refuses(TransportError, "overloaded"), world.gate.turn(knock):
+                pass
+    assert not world.gate._under_way
