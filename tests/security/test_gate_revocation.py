@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gate_world import Service, World, at_work, served
 from undersigned.bridges.gates import ContractKeys
@@ -17,6 +18,7 @@ from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Digest, Instant, canonicalize, seconds_between, shift
 from undersigned.runtime import SystemClock
 from undersigned.runtime.signers import generate_key
+from undersigned.transport import Identity
 
 APP = "/repos/app/files/readme"
 
@@ -84,11 +86,12 @@ def fetched(world: World) -> list[str]:
     return paths
 
 
-def with_another_key(world: World) -> None:
-    """The provider publishes a document with a new key, and without the one that it had."""
-    keys = {"key-2": generate_key().public_key}
-    document = make_document(world.provider.own.id, authentication=keys, assertion_method=keys)
-    world.provider.own = DidDocument(world.provider.own.id, canonicalize(document))
+def with_another_key(world: World) -> Identity:
+    """The provider publishes a document with a new key, and without the one that it had; what signs by the new one."""
+    did, key = world.provider.own.id, generate_key()
+    keys = {"key-2": key.public_key}
+    world.provider.own = DidDocument(did, canonicalize(make_document(did, authentication=keys, assertion_method=keys)))
+    return replace(world.provider.identity, method=f"{did}#key-2", sign=key.sign)
 
 
 async def test_keys_are_looked_up_every_ten_seconds_and_actions_each_time(world: World) -> None:
@@ -153,6 +156,27 @@ async def test_sc_62_a_key_that_the_peer_knows_to_be_gone_stops_at_once(world: W
         assert desk.looked_up == 1
     assert heard.no == (401, "proof_invalid", "")
     assert len(service.asked) == 1
+
+
+async def test_a_new_key_counts_once_the_peer_knows_it(world: World) -> None:
+    """HIRE-GTS-16: work that goes on after a restart asks with it at once; a key that is none is looked up for once a
+    second, and stays none.
+    """
+    service, ticks = Service(), Ticks()
+    async with gated(world, service, ticks) as (url, desk):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        new = with_another_key(world)
+        for moved, status, looked_up in ((0.9, 401, 1), (0, 401, 1), (0.1, 200, 2), (0, 200, 2)):
+            ticks.now += moved
+            if looked_up == 2:
+                await world.hirer.document_of(world.provider.own.id, 0)
+            assert (await world.ask(url, "GET", APP, by=new)).status == status
+            assert desk.looked_up == looked_up
+        for moved, looked_up in ((0.9, 2), (0.1, 3), (0, 3), (1, 4)):
+            ticks.now += moved
+            heard = await world.ask(url, "GET", APP)
+            assert (heard.no, desk.looked_up) == ((401, "proof_invalid", ""), looked_up)
+    assert len(service.asked) == 3
 
 
 async def test_a_key_with_an_end_counts_until_then(world: World) -> None:

@@ -26,7 +26,14 @@ from undersigned.bridges.http_messages import Headers, Request
 from undersigned.bridges.http_signatures import VerifiedRequest
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Did, DidUrl, Digest
-from undersigned.errors import ConfigurationError, FormatError, ScopeError, TransportError, UndersignedError
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    ScopeError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.runtime import Clock, SystemClock, steady_seconds
 from undersigned.scope import Action
 
@@ -36,6 +43,8 @@ __all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate", "text_fi
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
+AGAIN_SECONDS: Final = 1.0
+"""How old that is at most where a request names a key that is not among them."""
 KNOWN_CONTRACTS: Final = 4096
 BODY_SECONDS: Final = 60.0
 """For a body to arrive whole."""
@@ -115,8 +124,15 @@ class Gatekeeper:
         """
         request = request_of(origin, method, path, headers)
         contract = claimed_contract(request)
-        keys = await self._keys(contract)
-        verified = verify_head(request, keys, now=self._clock.now(), fresh=partial(self._first, contract))
+        keys = await self._keys(contract, self._keys_seconds)
+        try:
+            verified = self._verified(request, contract, keys)
+        except VerificationError as error:
+            if error.code != "key_not_authorized":
+                raise
+            # It may be a new one, with which work goes on after a restart. Whoever names any is looked up for so often.
+            keys = await self._keys(contract, AGAIN_SECONDS)
+            verified = self._verified(request, contract, keys)
         assert keys is not None  # noqa: S101  (nothing is verified without)
         return VerifiedHead(request, verified, keys)
 
@@ -171,15 +187,18 @@ class Gatekeeper:
         _log.warning("request refused", method=method[:20], path=path[:200], status=status, error=str(error)[:500])
         return status, msgspec.json.encode(told)
 
+    def _verified(self, request: Request, contract: Digest, keys: ContractKeys | None) -> VerifiedRequest:
+        return verify_head(request, keys, now=self._clock.now(), fresh=partial(self._first, contract))
+
     def _first(self, contract: Digest, keyid: DidUrl, nonce: str) -> bool:
         return self._nonces.first(contract, keyid, nonce, self._clock.now())
 
-    async def _keys(self, contract: Digest) -> ContractKeys | None:
-        """What the peer said of a contract, at most `keys_seconds` ago; who asks at the same time asks once."""
+    async def _keys(self, contract: Digest, max_age_seconds: float) -> ContractKeys | None:
+        """What the peer said of a contract, at most so long ago; who asks at the same time asks once."""
         now = self._ticks()
         asked, task = self._known.get(contract, (0.0, None))
         failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
-        if task is None or failed or now - asked >= self._keys_seconds:
+        if task is None or failed or now - asked >= max_age_seconds:
             task = asyncio.create_task(self.desk.keys(contract))
             self._known[contract] = now, task
             self._known.move_to_end(contract)
