@@ -18,6 +18,7 @@ from support import held_time
 from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key
 from undersigned.did.methods import webvh
+from undersigned.encoding import Did
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime.fetching.fetcher import GathererLimits, looked_up_for, strangers
 from undersigned.runtime.fetching.gather import Gatherer
@@ -85,29 +86,39 @@ async def test_many_callers_cause_one_fetch() -> None:
         assert len(here.requests) == 1
 
 
+@asynccontextmanager
+async def overtaken(here: Site, gatherer: Gatherer, did: Did, before: bytes) -> AsyncIterator[None]:
+    """Another asker's answer, with `before`, stands still on its way while this goes on. What is served then is asked
+    for, and is what everybody has.
+    """
+    go = asyncio.Event()
+
+    async def older(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(before))
+        await go.wait()
+        writer.write(before)
+
+    here.answer = older
+    with looked_up_for("did:web:acme.example"):
+        late = asyncio.create_task(gatherer.document(did))
+    await until(lambda: here.requests)
+    yield
+    newer_one = await gatherer.document(did)
+    go.set()
+    assert await late is newer_one
+    assert await gatherer.document(did) is newer_one
+    assert len(here.requests) == 2
+
+
 async def test_a_document_that_was_overtaken_on_its_way_takes_no_place() -> None:
     """HIRE-KEY-07: its owner replaced a key between two answers, and whoever saw the new one does not go back."""
-    clock, go = Seconds(), asyncio.Event()
+    clock = Seconds()
     async with site() as here, recalling(clock) as gatherer:
         before, now = document_of(here.did), document_of(here.did)
-
-        async def older(_head: bytes, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(before))
-            await go.wait()
-            writer.write(before)
-
-        here.answer = older
-        with looked_up_for("did:web:acme.example"):
-            overtaken = asyncio.create_task(gatherer.document(here.did))
-        await until(lambda: here.requests)
-        clock.at += 1
-        here.serves(now)
-        newer_one = await gatherer.document(here.did)
-        go.set()
-        assert await overtaken is newer_one
-        assert await gatherer.document(here.did) is newer_one
-        assert newer_one.raw == now
-        assert len(here.requests) == 2
+        async with overtaken(here, gatherer, here.did, before):
+            clock.at += 1
+            here.serves(now)
+        assert (await gatherer.document(here.did)).raw == now
 
 
 async def test_a_caller_that_gives_up_does_not_take_the_answer_from_others() -> None:
@@ -464,27 +475,11 @@ async def test_a_history_that_was_rewritten_is_refused() -> None:
 
 async def test_a_history_that_was_overtaken_on_its_way_is_the_newer_one() -> None:
     """HIRE-WVH-10: its owner put a version to it between two answers, and nothing was taken back."""
-    go = asyncio.Event()
     async with site() as here, recalling(Seconds()) as gatherer:
         log = log_at(here)
-        before = log.raw
-
-        async def older(_head: bytes, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(before))
-            await go.wait()
-            writer.write(before)
-
-        here.answer = older
-        with looked_up_for("did:web:acme.example"):
-            overtaken = asyncio.create_task(gatherer.document(log.did))
-        await until(lambda: here.requests)
-        log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
-        publish(here, log)
-        newer_one = await gatherer.document(log.did)
-        go.set()
-        assert await overtaken is newer_one
-        assert await gatherer.document(log.did) is newer_one
-        assert len(here.requests) == 2
+        async with overtaken(here, gatherer, log.did, log.raw):
+            log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
+            publish(here, log)
 
 
 @pytest.mark.parametrize("ttl", [0, 1, 9])
