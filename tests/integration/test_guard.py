@@ -29,7 +29,7 @@ from undersigned.errors import (
     TransportError,
     VerificationError,
 )
-from undersigned.runtime.execution import acting
+from undersigned.runtime.execution import acting, reading
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope, compile_scope, read_scope
 
 GIT = "https://git.acme.example"
@@ -359,17 +359,20 @@ async def test_a_server_that_knows_of_a_suspension_first_is_asked_again(
         assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
 
 
+@pytest.mark.parametrize("what", ["a request", "an input"])
 async def test_a_server_that_has_not_heard_of_our_seal_is_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """HIRE-LIF-03: both have signed more, and the seal is under way to the hirer: the work waits until it is there."""
     monkeypatch.setattr(acting, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "RETRY_SECONDS", 0.05)
+    limits = {"orders": (Limit("EUR", "2"),), "read-1": (Limit("count", "8"),)}
 
     async def agrees(*_: object) -> bool:
         return True
 
     def more(terms: Terms) -> Terms:
-        grants = [replace(one, limits=(Limit("EUR", "2"),)) if one.id == "orders" else one for one in scope.grants]
+        grants = [replace(one, limits=limits.get(one.id, one.limits)) for one in scope.grants]
         return replace(
             terms, scope=compile_scope(replace(scope, grants=tuple(grants)), terms.scope.id.removesuffix("#scope"))
         )
@@ -386,20 +389,23 @@ async def test_a_server_that_has_not_heard_of_our_seal_is_asked_again(
             under_way.append(raw)
             return True
 
+        async def use() -> bytes:
+            if what == "an input":
+                return await it.world.job.read("report")
+            return (await it.get("/orders", method="POST", body=b"", amounts={"EUR": "0.5"})).body
+
         provider.links.send = slowly  # type: ignore[method-assign]
         await provider.changes.amend(conversation, more)
         await until(lambda: bool(under_way))
-        order: Any = {"method": "POST", "body": b"", "amounts": {"EUR": "0.5"}}
-        for _ in range(2):
-            await it.get("/orders", **order)
-        asked = asyncio.create_task(it.get("/orders", **order))
-        await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
-        await asyncio.wait({asked}, timeout=0.3)
+        for _ in range(4 if what == "an input" else 2):
+            await use()
+        asked = asyncio.create_task(use())
+        await asyncio.wait({asked}, timeout=0.5)
         assert not asked.done()
         for raw in under_way:
             await send(it.world.hirer.identity.did, raw)
-        assert (await asked).body == b"done: /orders"
-        assert len(it.service.asked) == 3
+        assert await asked == (b"Quarterly.\n" if what == "an input" else b"done: /orders")
+        assert len(it.service.asked) == (0 if what == "an input" else 3)
 
 
 async def test_what_is_fetched_is_bounded_and_stays_where_it_was_sent(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "RETRY_SECONDS",
     "Acting",
     "Admission",
+    "changed_unheard",
 ]
 
 APPROVAL_SECONDS = 3600
@@ -136,7 +137,7 @@ class Admission:
         Raises:
             ScopeError: `error`: nothing is waited for.
         """
-        waits = error.clause in SUSPENDING_CLAUSES or _changed_unheard(before)
+        waits = error.clause in SUSPENDING_CLAUSES or changed_unheard(before)
         waits = waits and self._conversation.engagement.state in ("working", "suspended")
         if not (waits and paused):
             self.refused(asked, self._agent.clock.now(), error)
@@ -171,7 +172,7 @@ class Admission:
         self.actions.append(taken)
 
 
-def _changed_unheard(engagement: Engagement) -> bool:
+def changed_unheard(engagement: Engagement) -> bool:
     """Whether we sealed what is in force, and the hirer may not have that yet."""
     contract = engagement.contract
     by = contract.in_force_by if contract is not None else None

@@ -20,7 +20,7 @@ from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.negotiation.order import bytes_limits
 from undersigned.scope import Action
 
-from .acting import LONGEST_WAIT_SECONDS, RETRY_SECONDS, Admission
+from .acting import LONGEST_WAIT_SECONDS, RETRY_SECONDS, Admission, changed_unheard
 from .gate import Permit
 
 if TYPE_CHECKING:
@@ -97,19 +97,21 @@ class Reading:
         return max(1, min(max_bytes, *left)) if left else max_bytes
 
     async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
-        """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
-        again, until the work's deadline.
+        """Fetches an input; a hirer that is away for a moment, for whom our credential does not hold now, or that may
+        not have what we sealed yet, is tried again, until the work's deadline.
         """
         pause = RETRY_SECONDS
         while True:
             self._admission.goes_on()
+            before = self._conversation.engagement
             try:
                 return await transfer(self._agent.other_side.open, uri, self._contract, incoming, tell)
             except UndersignedError as error:
                 state = self._conversation.engagement.state
-                # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
-                # it while an answer is on its way that was given before.
-                suspended = error.code in SUSPENDING_CODES and state in ("working", "suspended")
+                # The hirer's gate goes by what it sent and has taken, so it may know of a suspension before we do, and
+                # of what we sealed after us; and we may hear of it while an answer is on its way that was given before.
+                waits = error.code in SUSPENDING_CODES or changed_unheard(before)
+                suspended = waits and state in ("working", "suspended")
                 if not error.retryable and not suspended:
                     raise
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
