@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import ClientError, StreamReader, web
+from aiohttp import ClientError, HttpVersion11, StreamReader, web
 
 from undersigned.errors import TimedOut, TransportError
 from undersigned.transport import MAX_FRAME_BYTES, Watch
@@ -70,9 +70,10 @@ async def arriving(seconds: float) -> AsyncGenerator[None]:
 
 def go_on(request: web.BaseRequest) -> None:
     """Before a body is read: its sender may wait to be asked for it (RFC 9110, section 10.1.1), as `curl` does before a
-    long one, and nobody else asks here.
+    long one, and nobody else asks here. In HTTP/1.0 it cannot, and would take that for the answer.
     """
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+    expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+    if expects and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

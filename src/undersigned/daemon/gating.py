@@ -130,7 +130,7 @@ class Gatekeeper:
         except VerificationError as error:
             if error.code != "key_not_authorized":
                 raise
-            # It may be a new one, with which work goes on after a restart. Whoever names any is looked up for so often.
+            # It may be a new one, with which work goes on after a restart. One that is none causes no more than this.
             keys = await self._keys(contract, AGAIN_SECONDS)
             verified = self._verified(request, contract, keys)
         assert keys is not None  # noqa: S101  (nothing is verified without)

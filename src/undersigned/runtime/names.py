@@ -17,8 +17,8 @@ def fresh_urn() -> str:
 
     Source: RFC 9562, section 5.4
     """
-    hex = urandom(16).hex()
-    return f"urn:uuid:{hex[:8]}-{hex[8:12]}-4{hex[13:16]}-{_VARIANT[hex[16]]}{hex[17:20]}-{hex[20:]}"
+    digits = urandom(16).hex()
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 def urn_of(*parts: str) -> str:
@@ -27,5 +27,7 @@ def urn_of(*parts: str) -> str:
     Source: RFC 9562, section 5.8
     """
     said = "".join(f"{len(part)}:{part}" for part in parts)
-    hex = sha256(said.encode()).hexdigest()
-    return f"urn:uuid:{hex[:8]}-{hex[8:12]}-8{hex[13:16]}-{_VARIANT[hex[16]]}{hex[17:20]}-{hex[20:32]}"
+    digits = sha256(said.encode()).hexdigest()
+    return (
+        f"urn:uuid:{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
+    )

@@ -22,9 +22,8 @@ from undersigned.protocol import Effect, Engagement, pending
 from undersigned.runtime import Conversation, Job, Say, Shell
 from undersigned.runtime.agent.intake import MAX_INBOX
 from undersigned.runtime.engagement import conversation as conversation_module
-from undersigned.runtime.execution.job import run_handler
 from undersigned.runtime.execution.reviewers import Reviewed
-from undersigned.runtime.execution.work import Worker
+from undersigned.runtime.execution.work import Worker, run_handler
 from undersigned.testing import problem, receipt, sync, terminate, withdraw
 from unit.runtime.stories import Open, forge, over, story
 

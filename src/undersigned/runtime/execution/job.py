@@ -22,7 +22,6 @@ from undersigned.contract import ARTIFACT_READ, ContractDocument, Deliverable
 from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
 from undersigned.errors import FormatError, LocalProtocolError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
-from undersigned.runtime.application import contained, in_short
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
 from undersigned.runtime.artifacts.incoming import too_large
 from undersigned.runtime.artifacts.transfers import transfer
@@ -33,7 +32,6 @@ from undersigned.scope import Action, Scope
 
 from .acting import APPROVAL_SECONDS, Acting, Admission
 from .given import BUFFERS, check_request, checked_action, checked_fields, checked_headers, checked_sent, of_kind
-from .guard import working_on
 from .reading import Reading
 from .signs_of_life import SignsOfLife
 
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 
     from .reviewers import Reviewer
 
-__all__ = ["Handler", "Job", "run_handler"]
+__all__ = ["Handler", "Job"]
 
 Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
@@ -479,23 +477,3 @@ class Job:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._admission.over = True
         self._signs.end()  # the delivery says more
-
-
-async def run_handler(handler: Handler, job: Job) -> None:
-    """Runs the handler until it ends; to stop it, cancel this.
-
-    Raises:
-        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`. `wrong_state`: it
-            named an action and asked nobody.
-    """
-    try:
-        with working_on(job):
-            await contained(partial(handler, job))
-        job.require_asked()
-    except UndersignedError:
-        raise
-    except Exception as exc:
-        # A handler is the application's code; whatever it raises ends this work and nothing else.
-        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {in_short(exc)}") from exc
-    finally:
-        job.ends()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -21,7 +22,7 @@ from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.messages import Start
 from undersigned.protocol import PERFORMED, Contract, Engagement, Work
-from undersigned.runtime.application import in_short, raised_at
+from undersigned.runtime.application import contained, in_short, raised_at
 from undersigned.runtime.clock import LOOK_SECONDS
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.journal import heard_at
@@ -29,12 +30,13 @@ from undersigned.runtime.engagement.loading import load_engagement
 from undersigned.runtime.engagement.pace import progress_seconds
 from undersigned.runtime.engagement.turn import Say
 
-from .job import Job, run_handler
+from .guard import working_on
+from .job import Handler, Job
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
 
-__all__ = ["Worker", "contracts_to_deliver"]
+__all__ = ["Worker", "contracts_to_deliver", "run_handler"]
 
 _log = structlog.get_logger()
 
@@ -347,3 +349,23 @@ class Worker:
                 "round": job.round,
             },
         )
+
+
+async def run_handler(handler: Handler, job: Job) -> None:
+    """Runs the handler until it ends; to stop it, cancel this.
+
+    Raises:
+        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`. `wrong_state`: it
+            named an action and asked nobody.
+    """
+    try:
+        with working_on(job):
+            await contained(partial(handler, job))
+        job.require_asked()
+    except UndersignedError:
+        raise
+    except Exception as exc:
+        # A handler is the application's code; whatever it raises ends this work and nothing else.
+        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {in_short(exc)}") from exc
+    finally:
+        job.ends()
