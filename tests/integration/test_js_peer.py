@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -80,7 +81,8 @@ def test_its_own_tests() -> None:
     files = "".join(f"import './test/{path.name}'\n" for path in sorted((PEER / "test").glob("*.test.js")))
     command = [node(), "--test-reporter=tap", "--input-type=module", "--eval", files]
     run = subprocess.run(command, cwd=PEER, capture_output=True, text=True, timeout=280, check=False)
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    failed = [part[:2000] for part in run.stdout.split("# Subtest: ") if re.search("^ *not ok ", part, re.MULTILINE)]
+    assert run.returncode == 0, "\n".join([*failed, run.stdout[-1000:], run.stderr[-2000:]])
     cases = [json.loads(path.read_bytes()) for path in (ROOT / "protocol-spec" / "vectors").rglob("case.json")]
     folders = sum(1 for case in cases if case["class"] == "core")
     passed = next(int(line.split()[2]) for line in run.stdout.splitlines() if line.startswith("# pass "))
