@@ -30,10 +30,10 @@ test('a connection that was refused is tried again ever later', async (t) => {
   const tries = [];
   for (let refused = 0; refused < 3; refused += 1) {
     await until(() => hirer.connected(provider.did) && provider.connected(hirer.did));
-    const before = hirer.links.get(provider.did);
+    // At once: by the next attempt it is one more.
+    const closed = new Promise((resolve) => { hirer.links.get(provider.did)?.socket.on('close', () => resolve(hirer.dials.get(provider.did)?.tries)); });
     provider.links.get(hirer.did)?.close(1008, 'conflicting_message');
-    await until(() => hirer.links.get(provider.did) !== before);
-    tries.push(hirer.dials.get(provider.did)?.tries);
+    tries.push(await closed);
   }
   assert.deepEqual(tries, [1, 2, 3]);
   goOn();
