@@ -7,11 +7,18 @@ import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./papers.js').Said} Said */
 
+/** Seconds for which a side that was not there listens: twice the longest pause between two attempts to dial (page 07, section 7.6, decision 0370). */
+const HEARING = 60;
+
+/** Whether what the other side said in time may still be under way, since we were not there to hear it: so long nothing ends by the clock. @param {Conversation} conversation */
+export const listens = ({ engagement: { state }, peer }) => state.sealed.at < peer.hereSince && peer.now() < peer.hereSince + HEARING;
+
 /** @param {Conversation} conversation @returns {Said | undefined} */
 export function overdue(conversation) {
   const { state } = conversation.engagement;
   if (conversation.over || state.main === 'closing' || state.main === '-') return undefined;
   if (!state.contract) return negotiation(conversation);
+  if (listens(conversation)) return undefined;
   if (state.main === 'disputed') return noRuling(conversation);
   return conversation.role === 'hirer' ? overdueForHirer(conversation) : overdueForProvider(conversation);
 }
@@ -40,7 +47,7 @@ export function overdueForHirer({ engagement, peer, signAt }) {
   const { state } = engagement;
   const now = peer.now();
   const { deadlines } = state.terms;
-  const silent = () => now > Math.max(signAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat);
+  const silent = () => now > Math.max(signAt, peer.hereSince, state.started.at) + 3 * duration(deadlines.heartbeat);
   const late = (['working', 'cancelling'].includes(state.main) && now > state.due) || (state.main === 'working' && silent())
     || (['sealed', 'working', 'suspended', 'cancelling'].includes(state.main) && now > seconds(deadlines.until));
   return late ? end(state, 'deadline') : undefined;

@@ -129,7 +129,7 @@ async function heldBy(conversation, delivery, { document, terms }) {
   } catch (error) {
     peer.log(conversation, 'delivery refused', error);
     const { code } = /** @type {any} */ (error);
-    const times = { now: peer.now(), deliveredAt: state.delivery.at, startedAt: peer.startedAt, review: duration(state.terms.deadlines.review) };
+    const times = { now: peer.now(), deliveredAt: state.delivery.at, hereSince: peer.hereSince, review: duration(state.terms.deadlines.review) };
     const answered = !NOTHING_ANSWERED.has(code) || peer.connected(conversation.with);
     return !fetched && code !== 'too_large' && (!answered || asksAgain(times)) ? 'later' : false;
   }
@@ -138,11 +138,11 @@ async function heldBy(conversation, delivery, { document, terms }) {
 /**
  * Whether what could not be had is asked for again: until five minutes before the review ends, or a quarter of a shorter one, and for as long as this
  * process has not asked for ten minutes, or that quarter (decision 0294). What a server answers is signed by nobody, so one no is no verdict.
- * @param {{now: number, deliveredAt: number, startedAt: number, review: number}} times
+ * @param {{now: number, deliveredAt: number, hereSince: number, review: number}} times
  */
-export function asksAgain({ now, deliveredAt, startedAt, review }) {
+export function asksAgain({ now, deliveredAt, hereSince, review }) {
   const quarter = review / 4;
-  const asked = now - Math.max(deliveredAt, startedAt);
+  const asked = now - Math.max(deliveredAt, hereSince);
   return now < deliveredAt + review - Math.min(300, quarter) || asked < Math.min(600, quarter);
 }
 

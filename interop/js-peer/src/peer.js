@@ -35,6 +35,8 @@ const UNPROVED = 256;
 /** Proved connections; more than these only with whom there is something under way: a name costs nothing (HIRE-LIM-02). */
 const PROVED = 4096;
 const TICK = 200;
+/** Seconds between two looks at the clock only where this peer stood still: its machine, its store or its clock. */
+const LATE = 5;
 
 /** Whether these bytes are a refusal, whatever else is wrong with it. @param {Buffer} bytes */
 function isProblem(bytes) {
@@ -82,13 +84,20 @@ export class Peer {
     /** @type {import('./ledger.js').Heads} */
     this.heads = new Map();
     this.unproved = 0;
-    this.startedAt = 0;
+    /** since when it is there to hear what the other side says, and when it last looked at the clock */
+    this.hereSince = 0;
+    this.lookedAt = 0;
     this.stopped = false;
     this.#replay();
   }
 
   /** UTC in seconds; it never runs back (HIRE-CLK-01). */
-  now() { return Math.max(this.clock.now(), this.store?.last ?? 0); }
+  now() {
+    const now = Math.max(this.clock.now(), this.store?.last ?? 0);
+    if (now > this.lookedAt + LATE) this.hereSince = now;
+    this.lookedAt = now;
+    return now;
+  }
 
   /** @param {Conversation | undefined} conversation @param {string} what @param {any} [detail] */
   log(conversation, what, detail) {
@@ -185,7 +194,7 @@ export class Peer {
 
   /** @returns {Promise<this>} once it listens and goes on with what was unfinished */
   async start() {
-    this.startedAt = this.now();
+    this.hereSince = this.now();
     this.server = http.createServer((request, response) => { this.#http(request, response).catch((error) => { this.log(undefined, 'http', error); response.destroy(); }); });
     this.sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES, perMessageDeflate: false, handleProtocols: () => SUBPROTOCOL });
     this.server.on('upgrade', (request, socket, head) => {

@@ -1,6 +1,7 @@
 /** What a provider says next. */
 import { judge } from './judge.js';
 import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, seal, shown, withdraw } from './papers.js';
+import { listens } from './deadlines.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
 import { usageOf } from './gate.js';
 import { holdsDelivery, work } from './job.js';
@@ -27,7 +28,7 @@ export async function decideAsProvider(conversation) {
     case 'accepted-by-hirer': return seal(conversation);
     case 'working': return begin(conversation);
     case 'cancelling': return nothingMade(conversation, 'cancelled');
-    case 'delivered': return closesBySilence(state, conversation.peer.now()) ? closing(conversation, 'silence') : undefined;
+    case 'delivered': return closesBySilence(state, conversation.peer.now()) && !listens(conversation) ? closing(conversation, 'silence') : undefined;
     default: return undefined;
   }
 }

@@ -55,3 +55,16 @@ export async function whole(hirer, provider, id) {
   }
   assert.equal(ours.last('Review').verdict, 'accepted');
 }
+
+/** A hire under way, whose work goes on when told. @param {import('node:test').TestContext} t */
+export async function working(t) {
+  const made = await two(t);
+  /** @type {any} */ let goOn;
+  const open = new Promise((resolve) => { goOn = resolve; });
+  const run = async (/** @type {any} */ job) => { await open; await service.run(job); };
+  const provider = await made.provider({ services: [{ ...service, run }] });
+  const hirer = await made.hirer();
+  const conversation = await hirer.hire(made.order(provider));
+  await until(() => conversation.engagement.state.main === 'working' && conversation.unanswered.length === 0);
+  return { hirer, provider, conversation, goOn };
+}

@@ -9,13 +9,13 @@ import { tooLong } from '../src/provider.js';
 import { instant } from '../src/encoding.js';
 
 test('what cannot be had is asked for until shortly before the review ends', () => {
-  const day = { deliveredAt: 1000, startedAt: 0, review: 86400 };
+  const day = { deliveredAt: 1000, hereSince: 0, review: 86400 };
   assert.equal(asksAgain({ ...day, now: 1001 }), true);
   assert.equal(asksAgain({ ...day, now: 1000 + 86400 - 301 }), true);
   assert.equal(asksAgain({ ...day, now: 1000 + 86400 - 300 }), false);
-  assert.equal(asksAgain({ deliveredAt: 0, startedAt: 0, review: 400, now: 299 }), true);
-  assert.equal(asksAgain({ deliveredAt: 0, startedAt: 0, review: 400, now: 300 }), false);
-  assert.equal(asksAgain({ ...day, startedAt: 1000 + 86400 - 200, now: 1000 + 86400 - 100 }), true); // it has hardly asked yet
+  assert.equal(asksAgain({ deliveredAt: 0, hereSince: 0, review: 400, now: 299 }), true);
+  assert.equal(asksAgain({ deliveredAt: 0, hereSince: 0, review: 400, now: 300 }), false);
+  assert.equal(asksAgain({ ...day, hereSince: 1000 + 86400 - 200, now: 1000 + 86400 - 100 }), true); // it has hardly asked yet
 });
 
 test('a place is held for four hours, and its hirer waited for for 30 days', () => {
@@ -32,7 +32,7 @@ test('a place is held for four hours, and its hirer waited for for 30 days', () 
 });
 
 test('a provider is heard of by moves and by Progress that is news of this contract', () => {
-  const peer = { startedAt: 0, now: () => 1000 };
+  const peer = { hereSince: 0, now: () => 1000 };
   const conversation = { peer, engagement: { state: { contract: 'ours' } }, signAt: 10, signs: 4 };
   const hears = (/** @type {any} */ said) => { Conversation.prototype.sign.call(/** @type {any} */ (conversation), { role: 'provider', contract: 'ours', number: 5, ...said }); return conversation.signAt; };
   for (const said of [{ contract: 'another' }, { number: 4 }, { role: 'hirer' }]) assert.equal(hears(said), 10, JSON.stringify(said));
@@ -43,7 +43,7 @@ test('a provider is heard of by moves and by Progress that is news of this contr
 test('a provider that is not heard of for three heartbeats is gone, whatever else it says', () => {
   const deadlines = { heartbeat: 'PT1M', until: '2999-01-01T00:00:00Z' };
   const state = { contract: 'ours', main: 'working', due: 1e12, started: { at: 0 }, terms: { deadlines } };
-  const at = (/** @type {number} */ now) => overdueForHirer(/** @type {any} */ ({ engagement: { state }, peer: { startedAt: 0, now: () => now }, signAt: 100, heardAt: now }));
+  const at = (/** @type {number} */ now) => overdueForHirer(/** @type {any} */ ({ engagement: { state }, peer: { hereSince: 0, now: () => now }, signAt: 100, heardAt: now }));
   assert.equal(at(280), undefined);
   assert.equal(at(281)?.body.cause, 'deadline');
 });

@@ -1,20 +1,7 @@
 /** Who dials again, and when (HIRE-SYN-03). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { service, two, until, whole } from '../support/peers.js';
-
-/** A hire under way, whose work goes on when told. @param {import('node:test').TestContext} t */
-async function working(t) {
-  const made = await two(t);
-  /** @type {any} */ let goOn;
-  const open = new Promise((resolve) => { goOn = resolve; });
-  const run = async (/** @type {any} */ job) => { await open; await service.run(job); };
-  const provider = await made.provider({ services: [{ ...service, run }] });
-  const hirer = await made.hirer();
-  const conversation = await hirer.hire(made.order(provider));
-  await until(() => conversation.engagement.state.main === 'working' && conversation.unanswered.length === 0);
-  return { hirer, provider, conversation, goOn };
-}
+import { until, whole, working } from '../support/peers.js';
 
 test('who only waits dials again as well: the other side may know no way to it', async (t) => {
   const { hirer, provider, conversation, goOn } = await working(t);
