@@ -73,7 +73,7 @@ export class Peer {
     this.conversations = new Map();
     /** @type {Map<string, import('./link.js').Link>} */
     this.links = new Map();
-    /** @type {Map<string, {at: number, tries: number}>} */
+    /** @type {Map<string, {at: number, tries: number}>} when the next attempt to dial may be made, in milliseconds of the process */
     this.dials = new Map();
     this.ledger = new Log();
     this.books = new Books(this, budget);
@@ -366,7 +366,7 @@ export class Peer {
   async #reach(conversation) {
     const to = conversation.with;
     const { at, tries } = this.dials.get(to) ?? { at: 0, tries: 0 };
-    if (Date.now() < at) return;
+    if (performance.now() < at) return;
     this.#waits(to, tries);
     try {
       const url = conversation.url ?? endpoint(await this.resolver.resolve(to));
@@ -379,7 +379,7 @@ export class Peer {
 
   /** Puts the next attempt to dial off, 30 seconds at most: so long who was away listens (decision 0370). @param {string} to @param {number} tries made before */
   #waits(to, tries) {
-    this.dials.set(to, { at: Date.now() + Math.min(19500, 250 * 2 ** tries) * (0.5 + Math.random()) + 250, tries: tries + 1 });
+    this.dials.set(to, { at: performance.now() + Math.min(19500, 250 * 2 ** tries) * (0.5 + Math.random()) + 250, tries: tries + 1 });
   }
 
   /** @param {import('./link.js').Link} link */

@@ -26,3 +26,13 @@ test('a connection that was refused is tried again ever later', async (t) => {
   goOn();
   await whole(hirer, provider, conversation.id);
 });
+
+test('a clock that is set back puts off no attempt to dial', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const real = Date.now;
+  t.mock.method(Date, 'now', () => real() + 2 * 3600 * 1000);
+  await new Promise((resolve) => { const { socket } = /** @type {any} */ (hirer.links.get(provider.did)); socket.on('close', resolve).close(1000); });
+  Date.now = real;
+  goOn();
+  await whole(hirer, provider, conversation.id);
+});
