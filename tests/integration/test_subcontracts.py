@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from undersigned.attestation import SubcontractLine, WorkPredicate
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price, Subcontracting, Terms
 from undersigned.daemon import Hire, HireResult, Peer
+from undersigned.daemon.gate_desk import Visit
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Did, canonicalize, digest_bytes, seconds_between, shift
 from undersigned.errors import (
@@ -1154,7 +1156,7 @@ async def test_sc_58_no_offer_is_accepted_after_the_contract_above_was_changed(t
         assert "Acceptance" not in [row.type for row in await globex.ledger.rows(child.engagement)]
 
 
-async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
+async def test_a_gate_asks_the_contract_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-SUB-05: at its hirer a child's authority is over as soon as the parent's is, and never beyond its scope."""
     homes = await homes_of(tmp_path, 3)
     work = Waiting()
@@ -1175,11 +1177,31 @@ async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
         # The parent holds what its child may take, so its own work has that much less.
         held = await globex.ledger.usage(child.offered().parent or "")
         assert held["read-repo/count"] == "2"
-        await acme.changes.suspend(the(acme, "hirer"), seconds=600)
-        await until(lambda: the(globex, "provider").engagement.state == "suspended")
-        with pytest.raises(ScopeError) as caught:
-            await globex.above.admits(contract.digest, read, now())
-        assert (caught.value.code, caught.value.detail["clause"]) == ("contract_expired", "parent")
+        say, parent = Conversation._say, the(globex, "provider")
+
+        async def says(self: Conversation, turn: Any, said: Any) -> None:
+            if self is child and said.type == "Suspend":
+                raise ConfigurationError("key_unavailable", "so it is told later")
+            await say(self, turn, said)
+
+        async def looked_up(_: str) -> None:
+            await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+            await until(lambda: parent.engagement.state == "suspended")
+
+        monkeypatch.setattr(Conversation, "_say", says)
+        listing = Visit(contract=contract.digest, action="tools/list", target="")
+        for ask in (partial(globex.desk.enter, listing), partial(globex.admit, child, read)):
+            await ask()
+            with monkeypatch.context() as slow:
+                slow.setattr(globex.gate, "_require", looked_up)
+                for _ in range(2):  # it ends while others are asked, and has ended
+                    with pytest.raises(ScopeError) as caught:
+                        await ask()
+                    assert (caught.value.code, caught.value.detail["clause"]) == ("contract_expired", "parent")
+            assert child.engagement.state == "working"
+            await acme.changes.resume(the(acme, "hirer"))
+            await until(lambda: parent.engagement.state == "working")
+        assert {*(await globex.ledger.usage(contract.digest)).values()} == {"1"}
         await acme.changes.revoke(the(acme, "hirer"))
         with pytest.raises(PolicyError):
             await hire

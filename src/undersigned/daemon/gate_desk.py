@@ -264,10 +264,10 @@ class GateDesk:
         """See `Desk.enter`."""
         conversation = await self._party(visit)
         action = Action(name=visit.action, target=visit.target)
-        state = ""
-        while state != conversation.engagement.state:  # looking up what others say takes a while
-            state = conversation.engagement.state
-            await self._agent.gate.enter(visit.contract, conversation.offered(), state, action)
+        above, known = self._agent.above, None
+        while known != (now := (conversation.engagement.state, above.working(conversation))):
+            known = now  # looking up what others say takes a while
+            await self._agent.gate.enter(visit.contract, conversation.offered(), now[0], action)
 
     async def refused(self, turned: GateRefusal) -> None:
         """See `Desk.refused`."""

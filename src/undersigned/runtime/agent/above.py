@@ -141,9 +141,9 @@ class ContractsAbove:
         for parent in read_parents(parents or ())[:1]:
             check_within(terms, parent.document.terms)
 
-    async def admits(self, contract: Digest, action: Action, now: Instant) -> None:
-        """Returns if the contract above the one asked for is in force and allows the action too. What the child may
-        take is held there already.
+    async def admits(self, contract: Digest, action: Action | None, now: Instant) -> None:
+        """Returns if the contract above the one asked for is in force and allows the action, if it is one, too. What
+        the child may take is held there already.
 
         Raises:
             ScopeError: `contract_expired`, `scope_exceeded` and others, as of the parent.
@@ -161,6 +161,6 @@ class ContractsAbove:
         terms = parent.offered().terms
         if now > terms.deadlines.until:
             raise ScopeError("contract_expired", "the contract above is past its end", clause="parent")
-        if not hands_over(action.name, action.target, child.offered().terms.task.inputs):
+        if action is not None and not hands_over(action.name, action.target, child.offered().terms.task.inputs):
             permits(read_scope(terms.scope), {}, action, now).require()
         await self._agent.status_watch.require(within.contract)

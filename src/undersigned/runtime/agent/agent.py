@@ -364,12 +364,18 @@ class Agent(Offering):
             sealed_at=contract.sealed_at,
         )
         now = conversation.engagement
-        if now.contract is None or (now.state, now.contract.in_force) != (engagement.state, contract.in_force):
+        unchanged = now.contract is not None and (now.state, now.contract.in_force) == (
+            engagement.state,
+            contract.in_force,
+        )
+        if not (unchanged and self.above.working(conversation)):
             # Looking up what others say took a while, and nothing was done yet.
             await self.gate.release(permit)
             if request is None and now.authority:
                 return await self.admit(conversation, action, headers=headers)
-            text = f"the contract was changed, or is {now.state}, since this was asked"
+            text = (
+                f"the contract was changed, is {now.state}, or the one above gives no authority, since this was asked"
+            )
             error = ScopeError("contract_expired", text, clause="state")
             await self.gate.refuse(contract.digest, action, error)
             raise error

@@ -47,8 +47,10 @@ FORGOTTEN_SECONDS: Final = 180
 Resolver: TypeAlias = Callable[[str], Awaitable[Mapping[str, str]]]
 """What an application knows about a target, by label; raises if it cannot tell."""
 
-Above: TypeAlias = Callable[[Digest, Action, Instant], Awaitable[None]]
-"""Returns if the contracts above one allow an action too; raises `ScopeError` if not, or if that cannot be told."""
+Above: TypeAlias = Callable[[Digest, Action | None, Instant], Awaitable[None]]
+"""Returns if the contracts above one give authority, and allow an action, too; raises `ScopeError` if not, or if that
+cannot be told.
+"""
 
 _log = structlog.get_logger()
 
@@ -208,6 +210,8 @@ class Gate:
         now = await self._now()
         try:
             self._in_force(document, state, now)
+            if self._above is not None:
+                await self._above(contract, None, now)
             if self._require is not None:
                 await self._require(contract)
                 now = await self._now()
