@@ -112,7 +112,7 @@ export class Peer {
         if (known) this.#forget(known);
         continue;
       }
-      const conversation = k === 'open' ? this.#opened(entries[0]) : /** @type {Conversation} */ (this.find(id));
+      const conversation = k === 'open' ? this.#opened(entries[0]) : /** @type {Conversation} */ (this.find(id, at)); // it may have been put away again since
       for (const entry of entries) conversation.replay(entry);
       this.#stored(conversation, at, entries);
     }
@@ -144,13 +144,13 @@ export class Peer {
 
   /**
    * An engagement, also one that is put away: then it is read from the journal, and is there until it is done again.
-   * @param {string} id @returns {Conversation | undefined}
+   * @param {string} id @param {number} [before] of its entries those are read that stand before this place @returns {Conversation | undefined}
    */
-  find(id) {
+  find(id, before = Infinity) {
     const known = this.conversations.get(id);
     const past = known ? undefined : this.store.past(id);
     if (!past) return known;
-    const lines = this.store.linesAt(past.places);
+    const lines = this.store.linesAt(past.places.filter((/** @type {number} */ at) => at < before));
     const conversation = this.#opened(lines[0].entries[0]);
     for (const { at, entries } of lines) {
       conversation.places.push(at);

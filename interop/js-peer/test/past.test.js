@@ -2,6 +2,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchArtifact } from '../src/artifacts.js';
 import { dial } from '../src/link.js';
 import { Resolver } from '../src/did.js';
 import { keyOfDidKey } from '../src/keys.js';
@@ -100,6 +103,33 @@ test('a contract that is put away is there when its artifacts are asked for', as
   assert.equal(provider.findContract(contract)?.id, id);
   assert.equal(provider.findContract('uEi'), undefined);
   await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('what is recorded of a contract that was put away is read once by a start', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const { id, order } = await hirer.hire(made.order(provider));
+  await whole(hirer, provider, id);
+  const away = () => {
+    for (const one of hirer.conversations.values()) one.heardAt -= 60;
+    return until(() => hirer.conversations.size === 0);
+  };
+  await away();
+  const [{ uri, digest: input }] = order.inputs;
+  await assert.rejects(fetchArtifact(provider, uri, /** @type {any} */ (provider.find(id)).engagement.state.contract, input), { code: 'contract_expired' });
+  await away();
+  const known = ({ actions, recorded, places } = /** @type {any} */ (hirer.find(id))) => ({ actions, recorded, places });
+  const before = known();
+  assert.equal(before.recorded.refusals, 1);
+  await hirer.stop();
+
+  const file = join(hirer.store.folder, 'journal.jsonl');
+  const lines = readFileSync(file, 'utf8').split('\n');
+  assert.match(/** @type {string} */ (lines.at(-2)), /"past"/);
+  writeFileSync(file, [...lines.slice(0, -2), ''].join('\n')); // killed before it wrote that it was put away again
+  const again = await made.hirer();
+  assert.deepEqual(known(/** @type {any} */ (again.find(id))), before);
+  await Promise.all([again.stop(), provider.stop()]);
 });
 
 test('nonces of one key are bounded, and those of others are not touched by that', async (t) => {
