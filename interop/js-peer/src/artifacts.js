@@ -90,6 +90,7 @@ function given(peer, conversation, path) {
     check(delivered.some((one) => one.digest === digest), 'scope_exceeded', 'not delivered under this contract');
     return peer.store.get(digest);
   }
-  admit(conversation, conversation.with, { name: 'artifact:read', target: peer.origin + path });
+  const { terms } = conversation.engagement.state;
+  admit(conversation, conversation.with, { name: 'artifact:read', target: peer.origin + path }, terms?.task.inputs.includes(digest) ?? false);
   return peer.store.get(digest);
 }

@@ -51,9 +51,10 @@ function record(conversation, action, taken, code, now) {
 /**
  * Books an action and says under which id; a no is recorded and thrown.
  * @param {Conversation} conversation @param {string} requester @param {import('./scope.js').Action} action
+ * @param {boolean} [ours] whether what is asked for is of this contract, however wide its grants are
  * @returns {{id: string, clause: string}}
  */
-export function admit(conversation, requester, action) {
+export function admit(conversation, requester, action, ours = true) {
   const { state } = conversation.engagement;
   const now = conversation.peer.now();
   /** @type {any} */ let answer;
@@ -64,6 +65,7 @@ export function admit(conversation, requester, action) {
     const inTime = now <= seconds(deadlines.until) && (deadlines.notBefore === undefined || now >= seconds(deadlines.notBefore));
     answer = inTime ? decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) }) : { code: 'contract_expired', clause: 'until' };
   }
+  if (answer.answer === 'yes' && !ours) answer = { code: 'scope_exceeded', clause: answer.clause };
   const allowed = answer.answer === 'yes';
   const asked = allowed ? { action: action.name, target: action.target } : askedFor(action.name, action.target);
   const taken = { at: instant(now), ...asked, clause: answer.clause, allowed };

@@ -69,7 +69,8 @@ export class Job {
   deliver(name, bytes, mediaType) {
     const { maxBytes = Infinity } = this.terms.deliverables.find((/** @type {any} */ one) => one.name === name) ?? {};
     if (Buffer.byteLength(bytes) > maxBytes) throw new HireError('too_large', name);
-    this.artifacts.push({ name, digest: this.conversation.peer.store.put(Buffer.from(bytes)), mediaType });
+    const made = { name, digest: this.conversation.peer.store.put(Buffer.from(bytes)), mediaType };
+    this.artifacts = [...this.artifacts.filter((one) => one.name !== name), made]; // the last of a name counts
   }
 }
 

@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { fetchArtifact } from '../src/artifacts.js';
 import { digestOfBytes } from '../src/encoding.js';
+import { Job } from '../src/job.js';
 import { keyOfDidKey } from '../src/keys.js';
+import { working } from '../support/peers.js';
 
 test('nothing is asked of addresses that are not of the open network, however they are written', async () => {
   const key = keyOfDidKey(randomBytes(32));
@@ -33,4 +35,25 @@ test('a gate that says no has a code of the specification, or it is that of a no
     await assert.rejects(fetchArtifact(peer, `http://localhost:${port}/artifacts/${digest}`, digest, digest), { code }, body);
   }
   gate.close();
+});
+
+test('however wide a grant is, a hirer hands out the inputs of its contract alone (HIRE-ART-02)', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const { state } = conversation.engagement;
+  const [grant] = state.terms.scope.grants;
+  state.terms = { ...state.terms, scope: { ...state.terms.scope, grants: [{ ...grant, target: `${hirer.origin}/artifacts/*` }] } };
+  const asks = (/** @type {string} */ digest) => fetchArtifact(provider, `${hirer.origin}/artifacts/${digest}`, state.contract, digest);
+  const [input] = state.terms.task.inputs;
+  await asks(input);
+  const booked = conversation.bookings.size;
+  for (const of of [hirer.store.put(Buffer.from('of another contract')), digestOfBytes('not there')]) await assert.rejects(asks(of), { code: 'scope_exceeded' });
+  assert.deepEqual([conversation.bookings.size, conversation.recorded.refusals, conversation.actions.at(-1).clause], [booked, 2, grant.id.split('#')[1]]);
+  goOn();
+});
+
+test('of what is delivered under one name the last counts', () => {
+  const state = { started: { inputs: [] }, terms: { deliverables: [] }, contract: 'c' };
+  const job = new Job(/** @type {any} */ ({ engagement: { state }, peer: { store: { put: digestOfBytes } } }));
+  for (const [name, text] of [['a', '1'], ['b', '2'], ['a', '3']]) job.deliver(name, text, 'text/plain');
+  assert.deepEqual(job.artifacts.map(({ name, digest }) => [name, digest]), [['b', '2'], ['a', '3']].map(([name, text]) => [name, digestOfBytes(Buffer.from(text))]));
 });
