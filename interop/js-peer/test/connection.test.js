@@ -155,8 +155,8 @@ test('after it is proved', async (t) => {
   const made = await two(t);
   const provider = await made.provider();
   const self = party();
-  const open = async () => {
-    const link = await dial(provider.url, provider.did, self);
+  const open = async (by = self) => {
+    const link = await dial(provider.url, provider.did, by);
     const seen = watched(link.socket);
     return { link, ...seen };
   };
@@ -193,8 +193,9 @@ test('after it is proved', async (t) => {
     link.close(1000);
   });
   await t.test('what the bytes of a negotiation do not hold ends it, and is not tried for ever (HIRE-LIM-01)', async () => {
-    const { link, frames } = await open();
-    link.send(JSON.stringify(await inquiry(self, provider.did, { limits: { rounds: 4, bytes: 64 } })));
+    const other = party(); // whoever dials again as the same hears of it once more
+    const { link, frames } = await open(other);
+    link.send(JSON.stringify(await inquiry(other, provider.did, { limits: { rounds: 4, bytes: 64 } })));
     await until(() => frames.some(({ type }) => type !== 'Receipt'));
     assert.deepEqual(frames.filter(({ type }) => type !== 'Receipt').map(({ type, reason }) => [type, reason]), [['Withdraw', 'decision_failed']]);
     link.close(1000);
