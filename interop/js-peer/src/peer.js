@@ -93,7 +93,7 @@ export class Peer {
 
   /** UTC in seconds; it never runs back (HIRE-CLK-01). */
   now() {
-    const now = Math.max(this.clock.now(), this.store?.last ?? 0);
+    const now = Math.max(this.clock.now(), this.store?.last ?? 0, this.lookedAt);
     if (now > this.lookedAt + LATE) this.hereSince = now;
     this.lookedAt = now;
     return now;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { closesBySilence, decideAsProvider } from '../src/provider.js';
 import { listens, overdue, overdueForHirer } from '../src/deadlines.js';
-import { until, whole, working } from '../support/peers.js';
+import { whole, working } from '../support/peers.js';
 
 test('a hirer whose clock is set ahead takes no work for late or silent before it has listened', async (t) => {
   const { hirer, provider, conversation, goOn } = await working(t);
@@ -33,4 +33,15 @@ test('a provider that was not there closes by silence a minute later', async () 
   assert.equal(closesBySilence(state, 9059), true);
   assert.equal(await decideAsProvider(conversation), undefined);
   assert.equal(listens({ ...conversation, peer: { hereSince: 9000, now: () => 9060 } }), false);
+});
+
+test('the time of a peer never runs back, also where nothing was written meanwhile: its log would seem to (HIRE-CLK-01)', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const before = hirer.now();
+  hirer.clock.wall = () => before + 30;
+  const { at } = hirer.head();
+  hirer.clock.wall = () => Date.now() / 1000;
+  assert.equal(hirer.head().at, at);
+  goOn();
+  await whole(hirer, provider, conversation.id);
 });
