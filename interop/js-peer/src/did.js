@@ -139,7 +139,7 @@ export class Resolver {
     this.local = local;
     this.documents = documents;
     this.now = now;
-    /** @type {Map<string, {document: Document, at: number}>} */
+    /** @type {Map<string, {document: Document, at: number, passed: number}>} when each was asked for, by our clock and in seconds of the process */
     this.kept = new Map();
   }
 
@@ -171,14 +171,17 @@ export class Resolver {
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
     const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));
-    if (kept && this.now() - kept.at <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
-    const at = this.now();
+    const [at, passed] = [this.now(), performance.now() / 1000];
+    // By either clock: that of the process stands still while the machine sleeps, ours where it was set back.
+    if (kept && Math.max(at - kept.at, passed - kept.passed) <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;
     const bytes = await fetchBytes(webUrl(did, this.local));
     let document;
     try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
     checkForm(document, did);
+    const later = this.kept.get(did);
+    if (later && later.passed > passed) return later.document; // it was asked for later, and overtook this one
     if (this.kept.size > 256) this.kept.clear();
-    this.kept.set(did, { document, at });
+    this.kept.set(did, { document, at, passed });
     return document;
   }
 }

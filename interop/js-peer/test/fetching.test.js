@@ -5,9 +5,10 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { fetchArtifact } from '../src/artifacts.js';
-import { fetchBytes } from '../src/did.js';
+import { fetchBytes, Resolver } from '../src/did.js';
 import { digestOfBytes } from '../src/encoding.js';
 import { keyOfDidKey } from '../src/keys.js';
+import { until } from '../support/peers.js';
 
 const peer = /** @type {any} */ ({ local: true, key: keyOfDidKey(randomBytes(32)), now: () => 1_800_000_000 });
 
@@ -38,4 +39,34 @@ test('bytes that are not those of the digest are none, and no more is read than 
   await assert.rejects(fetchArtifact(peer, url, digest, digestOfBytes('five'), 4), { code: 'digest_mismatch' });
   await assert.rejects(fetchArtifact(peer, url, digest, digest, 3), { code: 'too_large' });
   server.close();
+});
+
+/** What is served as the document of a DID, and how often it was asked for. @param {import('node:test').TestContext} t @param {(answer: import('node:http').ServerResponse, did: string, count: number) => void} answers */
+async function served(t, answers) {
+  let count = 0;
+  const server = createServer((_, answer) => { count += 1; answers(answer, did, count); }).listen(0, 'localhost');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const did = `did:web:localhost%3A${/** @type {any} */ (server.address()).port}`;
+  return { did, count: () => count };
+}
+
+test('a document that a later one overtook on its way does not take its place', async (t) => {
+  /** @type {any} */ let first;
+  const { did, count } = await served(t, (answer, id, place) => { if (place === 1) first = answer; else answer.end(JSON.stringify({ id, service: [] })); });
+  const resolver = new Resolver({ local: true });
+  const before = resolver.resolve(did);
+  await until(() => first !== undefined);
+  const after = await resolver.resolve(did);
+  first.end(JSON.stringify({ id: did }));
+  assert.deepEqual([await before, await resolver.resolve(did), count()], [after, after, 2]);
+});
+
+test('a document ages while our clock stands still, and while the process does', async (t) => {
+  const { did, count } = await served(t, (answer, id) => answer.end(JSON.stringify({ id })));
+  let [now, passed] = [1000, 50];
+  t.mock.method(performance, 'now', () => passed * 1000);
+  const resolver = new Resolver({ local: true, now: () => now });
+  const asked = async (/** @type {number} */ ours, /** @type {number} */ ofProcess) => { now += ours; passed += ofProcess; await resolver.resolve(did, { fresh: true }); return count(); };
+  assert.deepEqual([await asked(0, 0), await asked(300, 300), await asked(0, 1), await asked(301, 0)], [1, 1, 2, 3]);
 });
