@@ -342,7 +342,11 @@ def _check_terms(terms: Terms) -> None:
     _once(terms.evidence.predicates, "/terms/evidence/predicates")
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
-    scope = whole_scope(terms.scope)
+    try:
+        scope = whole_scope(terms.scope)
+    except FormatError as exc:
+        exc.path = f"/terms/scope{exc.path}"
+        raise
     # What is agreed here has to be answered there, in one list of one message: who could not would lose by silence.
     limits = len([limit for grant in scope.grants for limit in grant.limits if limit.per is None])
     bills = 1 if terms.evidence.sbom is not None else 0

@@ -48,10 +48,11 @@ __all__ = [
 class Refused(Exception):
     """The move is not taken; `apply` turns it into the error of the side that made it."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, path: str = "") -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.path = path
 
 
 class Case(Struct, frozen=True, gc=False):
@@ -162,7 +163,8 @@ def check_offered(case: Case, move: Offer, under: tuple[Digest, Digest] | None =
         )
         _check_above(engagement.offer, move)
     except (ContractError, FormatError) as exc:
-        raise Refused(exc.code, exc.message) from None
+        inside = exc.path and not exc.path.startswith("/parents")
+        raise Refused(exc.code, exc.message, f"/document{exc.path}" if inside else exc.path) from None
 
 
 def _check_above(live: Offered | None, move: Offer) -> None:

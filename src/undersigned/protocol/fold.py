@@ -106,7 +106,7 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         becomes, seen, row, case = _judge(engagement, move, mine, at)
     except Refused as refused:
         error = LocalProtocolError if mine else RemoteProtocolError
-        raise error(refused.code, refused.text, digest=move.digest) from None
+        raise error(refused.code, refused.text, path=refused.path, digest=move.digest) from None
     if becomes == "repeat":
         return "repeat", engagement
     message = move.message

@@ -236,7 +236,7 @@ def rules_on_dispute(case: Case) -> None:
     try:
         ruling = read_ruling(move.ruling)
     except FormatError as exc:
-        raise Refused(exc.code, exc.message) from None
+        raise Refused(exc.code, exc.message, f"/ruling{exc.path}") from None
     expect(ruling.dispute == move.dispute, "terms_mismatch", "dispute in the ruling", move.dispute, ruling.dispute)
     expect(ruling.contract == contract.digest, "conflicting_contract", "contract", contract.digest, ruling.contract)
 

@@ -225,7 +225,7 @@ def test_an_extension_that_must_be_understood_can_be_agreed() -> None:
         (["terms", "mustStayValid"], [DIGESTS[0], DIGESTS[0]], "schema_violation", "/terms/mustStayValid"),
         (["terms", "id"], "urn:x#terms", "schema_violation", "/terms/id"),
         (["terms", "scope", "id"], "urn:x#scope", "schema_violation", "/terms/scope/id"),
-        (["terms", "scope", "grants", 0, "id"], "urn:x#read-artifact", "schema_violation", ""),
+        (["terms", "scope", "grants", 0, "id"], "urn:x#read-artifact", "schema_violation", "/terms/scope"),
         (["id"], f"{ENGAGEMENT}:hirer", "schema_violation", "/id"),
         (["id"], f"{ENGAGEMENT}:hirer:03", "schema_violation", "/id"),
         (["id"], f"urn:hire:engagement:{digest_bytes(b'x')}:hirer:3", "schema_violation", "/id"),
@@ -302,7 +302,7 @@ def test_terms_and_documents_have_a_size() -> None:
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": "\ud800"})}, "bad_unicode", ""),
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": 2**60})}, "number_out_of_range", ""),
         ({"scope": replace(terms().scope, extensions={"https://example.org/x": None})}, "schema_violation", NULL),
-        ({"scope": replace(terms().scope, extensions={"x": 1})}, "schema_violation", ""),
+        ({"scope": replace(terms().scope, extensions={"x": 1})}, "schema_violation", "/terms/scope"),
     ],
 )
 def test_terms_that_nobody_has_read_yet_are_read_first(changes: dict[str, Any], code: str, at: str) -> None:

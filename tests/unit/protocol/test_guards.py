@@ -130,6 +130,23 @@ def test_the_document_is_of_this_place_and_negotiation() -> None:
         playbook.refused(code, lambda document=document: playbook.hirer >> offer(document=document))
 
 
+def test_what_is_wrong_with_the_terms_is_said_with_its_place() -> None:
+    """HIRE-SEC-07: the pointer is into the message, so that whoever wrote its document finds it without us."""
+    playbook = Playbook("ready")
+    good = offer().message(playbook.hirer.party).document
+    terms, scope = good.terms, good.terms.scope
+    clause = replace(scope.grants[0], id=f"{good.id}#Read")
+    for path, changes in (
+        ("/id", {"id": f"{good.engagement}:hirer:9"}),
+        ("/terms/deadlines/heartbeat", {"terms": replace(terms, deadlines=replace(terms.deadlines, heartbeat="PT0S"))}),
+        ("/terms/scope", {"terms": replace(terms, scope=replace(scope, grants=(clause, *scope.grants[1:])))}),
+    ):
+        posed = forged(playbook.hirer, offer(), document=_with_document(playbook, **changes))
+        with pytest.raises(RemoteProtocolError) as caught:
+            playbook.provider.party.take(posed)
+        assert caught.value.path == f"/document{path}"
+
+
 def test_a_parent_is_named_first_by_the_hirer() -> None:
     """HIRE-SUB-01: a provider that opens offers no subcontract."""
     playbook = Playbook("ready", first=inquiry(opens=PROVIDER))
