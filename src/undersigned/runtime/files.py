@@ -30,6 +30,7 @@ __all__ = [
     "in_thread",
     "left_over",
     "naming",
+    "of_the_system",
     "open_file",
     "open_private",
     "private_opener",
@@ -86,6 +87,14 @@ def naming(path: Path) -> Generator[None]:
 def why(exc: BaseException) -> str:
     """What went wrong with a file, for whoever has named it already."""
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+
+
+def of_the_system(error: BaseException) -> bool:
+    """Whether this is because a file could not be read, of which nothing tells when it can be: for want of descriptors,
+    say.
+    """
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, OSError) or of_the_system(cause))
 
 
 def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:

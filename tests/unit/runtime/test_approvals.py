@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -482,6 +483,24 @@ def test_what_lies_among_the_approvals_and_is_no_file_keeps_nobody_waiting(world
     world.settle(10)
     assert waits(world.provider).about == waiting
     says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+
+
+def test_an_approval_that_could_not_be_read_counts_once_it_can(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-APR-01: whoever may read its file says neither its size nor when it was written."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    world.settle(10)
+
+    def not_ours(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr("undersigned.runtime.home.anchors.read_file", not_ours)
+        says(world.provider, ALICE)
+        world.settle(10)
+    assert [entry["event"] for entry in logged if entry["log_level"] == "warning"] == ["an approval does not count"]
     world.settle(LONG)
     assert ended(world, hire.id) == ("closed", "closed")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,24 @@ async def test_what_is_put_into_the_folder_is_held(tmp_path: Path) -> None:
     assert [entry["event"] for entry in logged] == ["credentials were not read again"]
     other.unlink()
     assert wallet.held() == ()
+
+
+async def test_what_could_not_be_read_is_held_once_it_can_though_nothing_else_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-VC-07: whoever may read a file says neither its size nor when it was written."""
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=8109)
+    wallet = Wallet(home)
+    await issue_membership(home)
+
+    def not_ours(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr("undersigned.runtime.home.home.read_file", not_ours)
+        assert [wallet.held() for _ in range(3)] == [()] * 3
+    assert [entry["event"] for entry in logged] == ["credentials were not read again"]
+    assert len(wallet.held()) == 1
 
 
 async def test_what_is_renewed_is_put_aside_though_the_first_attempt_was_cut_short(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare, proofs_of
 from undersigned.runtime.clock import steady_seconds
-from undersigned.runtime.files import files_of, read_file, why, write_whole
+from undersigned.runtime.files import files_of, of_the_system, read_file, why, write_whole
 from undersigned.trust import (
     AddingRule,
     Anchor,
@@ -302,7 +302,7 @@ class FollowedAnchors:
         except ConfigurationError as error:
             if not told:
                 _log.error("anchors were changed and cannot be read: those from before count", error=error.message)
-            if _is_of_the_system(error):
+            if of_the_system(error):
                 self._again = steady_seconds() + AGAIN_SECONDS
             return False
         if found.digest == self.anchors.digest:
@@ -321,12 +321,6 @@ class FollowedAnchors:
             except OSError:
                 found += 0, 0
         return tuple(found)
-
-
-def _is_of_the_system(error: BaseException) -> bool:
-    """Whether a file could not be read, of which nothing tells when it can be: for want of descriptors, say."""
-    cause = error.__cause__
-    return cause is not None and (isinstance(cause, OSError) or _is_of_the_system(cause))
 
 
 def _just_now(seen: tuple[int, ...]) -> bool:

@@ -39,7 +39,7 @@ from undersigned.errors import ConfigurationError, CredentialError, FormatError
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.gather import Gatherer
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
-from undersigned.runtime.files import write_whole
+from undersigned.runtime.files import of_the_system, write_whole
 
 from .home import Home
 
@@ -74,7 +74,7 @@ class Wallet:
         """
         self._home = home
         self._folder = home.path / "credentials"
-        self._seen = self._state()
+        self._seen = self._told = self._state()
         self._held = home.credentials()
 
     def held(self) -> tuple[Credential, ...]:
@@ -83,11 +83,14 @@ class Wallet:
         """
         state = self._state()
         if state != self._seen:
-            self._seen = state
             try:
-                self._held = self._home.credentials()
-            except (ConfigurationError, OSError) as error:
-                _log.error("credentials were not read again", error=str(error))
+                self._held, self._seen = self._home.credentials(), state
+            except ConfigurationError as error:
+                if state != self._told:
+                    _log.error("credentials were not read again", error=str(error))
+                self._told = state
+                if not of_the_system(error):
+                    self._seen = state
         return self._held
 
     def files(self) -> dict[Path, Credential]:

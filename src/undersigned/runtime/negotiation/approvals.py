@@ -27,6 +27,7 @@ from undersigned.messages import Waiting
 from undersigned.protocol import Engagement, may_change
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.turn import Say, fact, noting
+from undersigned.runtime.files import of_the_system
 from undersigned.runtime.home.anchors import read_document
 from undersigned.trust import (
     Decision,
@@ -94,7 +95,6 @@ class _Waits:
         asked: AskedTerms,
         given: list[JsonObject],
         known: Iterable[VerifiedApproval],
-        judged: set[Mark],
     ) -> None:
         self.about = asked.about(engagement)
         self.asked = asked
@@ -102,8 +102,10 @@ class _Waits:
         """Whether the turn that began it is stored."""
         self.tries_at: Instant = ""
         """From when on what people were asked about is offered or decided again, after it could not be."""
-        self.judged = judged
-        """Files that say nothing here, and were told so."""
+        self.judged: set[Mark] = set()
+        """Files that say nothing here."""
+        self.told: set[Mark] = set()
+        """Those of which people were told so, or that they cannot be read now."""
         self.given = given
         """What the journal holds."""
         self.known = {(one.by, one.verdict, one.about) for one in known}
@@ -260,11 +262,11 @@ class Approvals:
 
     def _watch_for(self, conversation: Conversation, engagement: Engagement, asked: AskedTerms) -> None:
         given = given_in(conversation.facts)
-        waits = _Waits(engagement, asked, given, self._noted(conversation), set())
+        waits = _Waits(engagement, asked, given, self._noted(conversation))
         key = engagement.id, waits.about.change
         before = self._waiting.get(key)
         if before is not None and before.about == waits.about:
-            waits.judged = before.judged
+            waits.judged, waits.told = before.judged, before.told
         self._waiting[key] = waits
         if not self._watched:
             self._watched = True
@@ -330,8 +332,10 @@ class Approvals:
                 if said.about.terms != waits.about.terms:
                     raise VerificationError("terms_mismatch", f"expected {waits.about}; came {said.about}")
             except UndersignedError as error:
-                _log.warning("an approval does not count", file=str(file), error=str(error))
-                if not error.retryable:
+                if mark not in waits.told:
+                    _log.warning("an approval does not count", file=str(file), error=str(error))
+                waits.told.add(mark)
+                if not (error.retryable or of_the_system(error)):
                     waits.judged.add(mark)
                 continue
             # An approval is of one negotiation or change, a refusal of the terms wherever they wait.
