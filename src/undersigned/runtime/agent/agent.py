@@ -371,11 +371,10 @@ class Agent(Offering):
         if not (unchanged and self.above.working(conversation)):
             # Looking up what others say took a while, and nothing was done yet.
             await self.gate.release(permit)
-            if request is None and now.authority:
+            if now.authority:
+                # The name of a request stays with what was given back: whoever sends it again is refused all the same.
                 return await self.admit(conversation, action, headers=headers)
-            text = (
-                f"the contract was changed, is {now.state}, or the one above gives no authority, since this was asked"
-            )
+            text = f"the contract is {now.state} since this was asked"
             error = ScopeError("contract_expired", text, clause="state")
             await self.gate.refuse(contract.digest, action, error)
             raise error
