@@ -256,16 +256,6 @@ def test_one_place_is_one_whatever_it_is_called(one: str, other: str) -> None:
     assert door.enter(other) == NotAdmitted("overloaded", by_address=True)
 
 
-async def test_an_upgrade_behind_another_request_is_none_where_no_proxy_is() -> None:
-    async with served(proves=False, proxies=BEHIND) as serving:
-        reader, writer = await raw(serving, source="127.0.0.2")
-        writer.write(said(""))
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-        await reader.readexactly(len(b'{"id":"did:web:here"}'))
-        writer.write(UPGRADE)
-        assert (await ended(reader)).startswith(b"HTTP/1.1 400 ")
-
-
 @pytest.mark.parametrize("proxies", [NO_PROXIES, BEHIND], ids=["not listed", "listed"])
 async def test_who_is_proved_stays_when_the_door_closes_to_its_address(proxies: Proxies) -> None:
     """Only who is let in changes: a hire that is under way goes on beside strangers from the same place that fail."""

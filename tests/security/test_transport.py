@@ -626,12 +626,33 @@ async def test_frames_before_the_answer_are_refused() -> None:
             assert serving.messages == []
 
 
-async def test_an_upgrade_is_the_first_request_of_a_connection() -> None:
+@pytest.mark.parametrize("early", [b"", b"\x81", frame(b'"early"'), frame(b"\r\n\r\n")])
+async def test_an_upgrade_may_follow_a_request_on_its_connection(early: bytes) -> None:
+    """HIRE-CNX-02: clients that keep connections fetch the DID document over the one that they then dial on. What
+    follows its head is not read there either.
+    """
     async with served() as serving:
         reader, writer = await raw(serving)
-        writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for _ in range(2):
+            writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"}")
+        writer.write(UPGRADE + early)
+        if early:
+            assert (await ended(reader)).startswith(b"HTTP/1.1 400 ")
+            assert serving.messages == []
+            return
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.write(frame(b'"said"'))
+        assert await reader.readexactly(10) == b'\x81\x08"thanks"'
+        writer.close()
+
+
+async def test_an_upgrade_behind_what_was_not_waited_for_is_none() -> None:
+    """HIRE-CNX-02: two requests at once; where the head of the one ends and the other begins, nobody told us."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n" + UPGRADE)
         await reader.readuntil(b"}")
-        writer.write(UPGRADE)
         assert (await ended(reader)).startswith(b"HTTP/1.1 400 ")
 
 

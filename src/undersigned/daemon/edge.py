@@ -150,7 +150,7 @@ class EdgeProtocol(web.RequestHandler):
         self._first: bytes | None = b""
         """What came, while all of it may be one head."""
         self._head: bytes | None = None
-        """The head of the request that is answered, where the connection carries several."""
+        """The head of the request that is answered."""
         self.blurred = False
         """Whether the next request is not to come on this connection."""
         self._watch: Watch | None = None
@@ -182,27 +182,26 @@ class EdgeProtocol(web.RequestHandler):
     def asked(self, request: web.BaseRequest) -> NotAdmitted | None:
         """Begins to answer a request; or says why its caller is not let in.
 
-        A proxy sends one request after the other, also an upgrade behind others, and keeps them apart. So where one
-        passes the connection on, what comes from now on is the next head.
+        Proxies and clients that keep connections send one request after the other on them, also an upgrade behind
+        others, and keep them apart: what comes from now on is the next head.
         """
-        if self.ticket.passed_on:
-            self._head = self._first
-            # Behind what is more than one head, the next one and frames cannot be told apart any more. The connection
-            # ends with the answer: whoever the proxy sends on it next is not to suffer for it.
-            self.blurred = not _one_head(self._first)
-            self._first = None if self.blurred else b""
+        self._head = self._first
+        # Behind what is more than one head, the next one and frames cannot be told apart any more.
+        blurred = not _one_head(self._first)
+        self._first = None if blurred else b""
+        # Of a proxy the connection ends with the answer: whoever it sends on it next is not to suffer for it.
+        self.blurred = blurred and self.ticket.passed_on
         return self.ticket.asked(request)
 
     def watch(self, broken: Callable[[int, str], None]) -> bool:
         """Watches all bytes from here on as WebSocket frames.
 
-        False if this is not the connection's first request, and no proxy passes it on, or something follows its head:
-        a WebSocket client must wait for the answer, and frames that we have not seen cannot be watched.
+        False if something follows its head, or followed that of a request before on the connection: a WebSocket client
+        must wait for the answer, and frames that we have not seen cannot be watched.
         """
-        head = self._head if self.ticket.passed_on else self._first
-        self._first = None
+        head, since, self._first = self._head, self._first, None
         transport = self.transport
-        if transport is None or not _one_head(head):
+        if transport is None or since or not _one_head(head):
             return False
         self._watch = Watch(
             self._limits.channel,
