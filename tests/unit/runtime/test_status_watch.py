@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from runtimes import World, folded, lingers, messages
 from support import refuses
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import Instant, digest_bytes
 from undersigned.errors import CredentialError, ScopeError
 from undersigned.testing import problem
 from unit.runtime.stories import forge
@@ -55,6 +55,37 @@ def test_only_what_was_agreed_to_be_a_reason_and_is_withdrawn_for_good_ends_a_co
     assert folded(world.hirer, ours.id).state == waits
     world.settle(watch.renewal_seconds + watch.every_seconds)
     assert folded(world.hirer, ours.id).state == ends
+
+
+def test_what_was_slept_is_no_time_in_which_something_could_be_shown(
+    open_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-REN-03: whoever wakes asks once more, and waits for the answer; it had ended the contract at once."""
+    world = open_world(handler=lingers)
+    ours = world.begin()
+    world.until("working", ours.id)
+    amend(world, lambda terms: replace(terms, must_stay_valid=(NAMED,)))
+    watch, hirer = world.hirer.status_watch, world.hirer
+    fails, asked = True, list[Instant]()
+
+    async def stands(_: object) -> None:
+        if fails:
+            raise CredentialError("revoked", "told to", credential=NAMED, purpose="revocation")
+
+    async def asks(*_: Any, **__: Any) -> None:
+        asked.append(world.clock.now())
+
+    monkeypatch.setattr(hirer.meeting, "stands", stands)
+    monkeypatch.setattr(hirer.renewals, "ask", asks)
+    world.run(watch.look(ours), 1)
+    world.clock.ahead += int(watch.renewal_seconds) + 10
+    woken = world.clock.now()
+    world.run(watch.look(ours), 1)
+    assert asked[-1] >= woken
+    assert folded(hirer, ours.id).state == "suspended"
+    fails = False
+    world.run(watch.look(ours), 1)
+    assert folded(hirer, ours.id).state == "working"
 
 
 def test_a_provider_that_will_not_go_on_is_not_asked_for_ever(

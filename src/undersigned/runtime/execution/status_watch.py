@@ -56,8 +56,8 @@ class StatusWatch:
         self._agent = agent
         self.every_seconds = WATCH_SECONDS
         self.renewal_seconds = RENEWAL_SECONDS
-        self._failing: dict[EngagementId, Instant] = {}
-        """Since when contracts wait."""
+        self._failing: dict[EngagementId, tuple[float, Instant]] = {}
+        """How many seconds contracts have waited, and up to when that was counted."""
         self._resumed: dict[EngagementId, tuple[Instant, int]] = {}
         """When a `Resume` may be said again that the provider refused for good, and how long it was waited for."""
 
@@ -117,7 +117,10 @@ class StatusWatch:
             if error.detail.keys() & {"accused", "refused"}:
                 return  # nothing that it could show would change that
         now = self._agent.clock.now()
-        waited = seconds_between(self._failing.setdefault(conversation.id, now), now)
+        waited, counted = self._failing.get(conversation.id, (0.0, now))
+        # While our machine slept, or stood still until its clock leapt, nobody could show us anything.
+        waited += min(seconds_between(counted, now), 2 * self.every_seconds)
+        self._failing[conversation.id] = waited, now
         named = origin_of(conversation, str(error.detail.get("credential")))
         for_now = error.detail.get("purpose") == "suspension"
         # Where what was not agreed to be a reason ends nothing, the gate refuses, and it waits for as long as it takes.
