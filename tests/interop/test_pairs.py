@@ -104,7 +104,7 @@ async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -
                 "deaf", url=f"ws://127.0.0.1:{port}/hire", did="did:key:z6MkexAMPLE", hook=f"http://127.0.0.1:{port}"
             ),
         )
-        options = ("--peers", str(file), "--local", "--wait", "4", "--at-a-time", "8", "--json")
+        options = ("--peers", str(file), "--local", "--wait", "15", "--at-a-time", "8", "--json")
         code, out, _ = await typed(*options, "--report", str(tmp_path / "out"), command="interop")
     assert code == 6
     told = [json.loads(line) for line in out.splitlines()]
