@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 from integration.hires import until
 from security.raw_peer import (
     DIGEST,
+    EMPTY,
     GET,
     LIMITS,
     LISTENING,
@@ -879,3 +880,11 @@ async def test_who_leaves_before_the_answer_leaves_no_defect_in_the_log(asked: b
                 writer.transport.abort()
             await asyncio.sleep(0.3)
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+async def test_fields_of_a_request_for_an_artifact_are_the_octets_that_were_sent() -> None:
+    """HIRE-RQS-01: a signature may cover any of them, as at a gate."""
+    head = b"GET /artifacts/" + EMPTY.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
+    async with served() as serving:
+        assert await status(serving, head + b"X-Note: \xc3\xa9 \xff\r\n\r\n") == 200
+    assert serving.asked[0].headers == (("Host", "localhost"), ("X-Note", "\xc3\xa9 \xff"))

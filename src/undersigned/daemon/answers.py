@@ -18,7 +18,7 @@ from aiohttp import web
 from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError, VerificationError
 
-from .edge import EdgeProtocol, error_response
+from .edge import EdgeProtocol, error_response, text_fields
 
 __all__ = [
     "ArtifactRequest",
@@ -54,7 +54,7 @@ class ArtifactRequest(msgspec.Struct, frozen=True):
     path: str
     """As sent, with the query: put the origin that is ours in front of it to have the target URI."""
     headers: tuple[tuple[str, str], ...]
-    """Name and value of each field, in order; names as sent."""
+    """Name and value of each field, in order; names as sent, and values octet by octet (`text_fields`)."""
     address: str
     start: int = 0
     """The first byte that is asked for."""
@@ -85,7 +85,7 @@ async def answer_artifact(
         digest=digest,
         method=request.method,
         path=request.raw_path,
-        headers=tuple(request.headers.items()),
+        headers=text_fields(request.raw_headers),
         address=remote_of(request),
         start=start or 0,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -29,6 +29,7 @@ __all__ = [
     "json_response",
     "problem_response",
     "read_at_most",
+    "text_fields",
 ]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
@@ -66,6 +67,11 @@ async def arriving(seconds: float) -> AsyncGenerator[None]:
         raise TimedOut("timeout", "the body did not arrive in time") from exc
     except (ClientError, web.RequestPayloadError, OSError) as exc:
         raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+
+
+def text_fields(raw: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """The fields of a request as text, whatever bytes they are: what is signed covers each of them."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 def go_on(request: web.BaseRequest) -> None:

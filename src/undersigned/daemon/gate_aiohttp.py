@@ -20,10 +20,10 @@ from aiohttp import web
 
 from undersigned.errors import FormatError, TransportError, UndersignedError
 
-from .edge import arriving, problem_response
+from .edge import arriving, problem_response, text_fields
 from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import RequestGate, VerifiedHead, require_gate, text_fields
+from .gating import RequestGate, VerifiedHead, require_gate
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeAlias
 
 from undersigned.errors import TransportError, UndersignedError
 
-from .edge import arriving
+from .edge import arriving, text_fields
 from .gate_answers import OWN_FIELDS, bodiless
-from .gating import RequestGate, VerifiedHead, require_gate, text_fields
+from .gating import RequestGate, VerifiedHead, require_gate
 
 __all__ = ["AsgiGate"]
 

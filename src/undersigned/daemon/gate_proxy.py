@@ -39,10 +39,10 @@ from yarl import URL
 from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import arriving, go_on, problem_response
+from .edge import arriving, go_on, problem_response, text_fields
 from .gate_answers import OWN_FIELDS, bodiless, sign_response
 from .gate_desk import Granted
-from .gating import RequestGate, VerifiedHead, text_fields
+from .gating import RequestGate, VerifiedHead
 from .near import NearListener, checked_server
 
 __all__ = ["GateProxy"]

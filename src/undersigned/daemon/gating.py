@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple
@@ -39,7 +39,7 @@ from undersigned.scope import Action
 
 from .gate_desk import AnswerToSign, Ask, Desk, GateRefusal, Granted, RequestSigner, Visit
 
-__all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate", "text_fields"]
+__all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate"]
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
@@ -52,11 +52,6 @@ UNDER_WAY: Final = 64
 """Requests of one provider that a gate has under way: each holds connections, as long as its sender likes."""
 _SIGNED_FIELDS: Final = frozenset({"hire-contract", "content-digest", "signature-input", "signature"})
 _log: Final = structlog.get_logger("undersigned.gates")
-
-
-def text_fields(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The fields of a request as text, whatever bytes they are: what is signed covers each of them."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 class VerifiedHead(NamedTuple):

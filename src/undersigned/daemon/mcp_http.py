@@ -35,10 +35,10 @@ from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, TransportError, UndersignedError
 from undersigned.runtime import FinalAnswer
 
-from .edge import arriving, error_response, go_on, json_response, problem_response
+from .edge import arriving, error_response, go_on, json_response, problem_response, text_fields
 from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
-from .gating import Gatekeeper, VerifiedHead, text_fields
+from .gating import Gatekeeper, VerifiedHead
 from .mcp_passage import Passage
 from .mcp_sessions import Owner, Sessions
 from .mcp_stdio import GateLimits
