@@ -16,7 +16,7 @@ from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.gate_desk import Ask, GateDesk, RequestSigner, Visit
 from undersigned.daemon.listener import TOLD
-from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
+from undersigned.daemon.serving import LOOK_UPS, MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, ResolutionError, ScopeError, UndersignedError
@@ -84,10 +84,10 @@ def test_refusals_fill_no_log(open_world: Open) -> None:
     assert told[-1]["untold"] == 2 * TOLD
 
 
-def at_work(open_world: Open) -> tuple[World, Digest]:
+def at_work(open_world: Open, **options: Any) -> tuple[World, Digest]:
     """A contract under which the provider works for ever; its digest."""
     world = open_world(held=True, handler=lambda _: asyncio.Event().wait())
-    begun = world.begin()
+    begun = world.begin(**options)
     world.until("working", begun.id, world.hirer)
     contract = world.hirer.the(begun.id).engagement.contract
     assert contract is not None
@@ -339,3 +339,53 @@ def test_however_wide_a_grant_is_only_the_inputs_of_the_contract_are_handed_out(
     assert said == [f"{len(REPORT)} bytes", "scope_exceeded", "scope_exceeded"]
     refusals = [blob for blob in world.run(world.hirer.ledger.evidence(ours.id)) if blob.kind == "refusal"]
     assert len(refusals) == 2
+
+
+def test_a_request_for_an_artifact_is_taken_once_also_across_a_restart(open_world: Open) -> None:
+    """HIRE-RQS-01: its nonce was kept in memory; what was booked for it is in the ledger."""
+    world, contract = at_work(open_world)
+    url = f"{world.hirer.base_url}/artifacts/{digest_bytes(REPORT)}"
+    headers = world.run(signed_headers(world.provider.identity, "GET", url, contract, world.clock.now()))
+    assert world.run(runtimes_ask(world.hirer, url, headers)).status == 200
+    world.restart(world.hirer)
+    again = world.run(runtimes_ask(world.hirer, url, headers))
+    assert again.status == 401
+    assert [one.amount for one in world.run(world.hirer.gate.usage(contract))] == ["1"]
+
+
+def test_of_a_transfer_that_goes_on_the_rest_is_counted(open_world: Open) -> None:
+    """HIRE-ART-02: a limit on `bytes` is on those that are sent."""
+    wide = Scope(
+        grants=(Grant("all", "artifact:read", "https://acme.example/artifacts/*", limits=(Limit("bytes", "99"),)),)
+    )
+    world, contract = at_work(open_world, scope=wide)
+    digest = digest_bytes(REPORT)
+    url = f"{world.hirer.base_url}/artifacts/{digest}"
+    headers = world.run(signed_headers(world.provider.identity, "GET", url, contract, world.clock.now()))
+    asked = ArtifactRequest(digest, "GET", f"/artifacts/{digest}", headers, "memory", start=10)
+    assert world.run(world.hirer.door.answer(asked)).status == 200
+    used = {one.unit: one.amount for one in world.run(world.hirer.gate.usage(contract))}
+    assert used["bytes"] == str(len(REPORT) - 10)
+
+
+def test_who_asks_with_keys_that_are_none_is_looked_up_a_few_times_in_a_minute(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-SEC-02: anybody can write the name of a party, and as many keys as it likes."""
+    world, contract = at_work(open_world)
+    owner, asks, looked = world.hirer, world.provider, list[float]()
+    document_of = owner.document_of
+
+    async def noted(did: str, age: float = 0.0) -> DidDocument:
+        looked.append(age)
+        return await document_of(did, age)
+
+    monkeypatch.setattr(owner, "document_of", noted)
+    url = f"{owner.base_url}/artifacts/{digest_bytes(REPORT)}"
+    for number in range(LOOK_UPS + 2):
+        stranger = msgspec.structs.replace(asks.identity, method=f"{asks.identity.did}#{number}")
+        headers = world.run(signed_headers(stranger, "GET", url, contract, world.clock.now()))
+        assert world.run(runtimes_ask(owner, url, headers)).status == 401
+    assert looked == [0.0] * LOOK_UPS
+    headers = world.run(signed_headers(asks.identity, "GET", url, contract, world.clock.now()))
+    assert world.run(runtimes_ask(owner, url, headers)).status == 200, "the key that is one counts on"
