@@ -1068,7 +1068,7 @@ def test_keys_without_a_common_suite_are_a_no(companies: Companies, tmp_path: Pa
     assert run("init", tmp_path / "ecdsa", "--local", "--port", port, "--key", "P-256").code == 0
     ended = companies.hire(home=tmp_path / "ecdsa")
     assert (ended.code, ended.error["code"]) == (3, "policy_denied")
-    assert "version_not_supported" in ended.error["message"]
+    assert "version_not_supported; it has no version of ours, or no suite for our kind of key" in ended.error["message"]
 
 
 def test_agents_that_are_their_key(tmp_path: Path) -> None:

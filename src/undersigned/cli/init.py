@@ -85,7 +85,7 @@ def _own(home: Home) -> dict[str, Any]:
     type=click.Choice(["Ed25519", "P-256", "P-384"]),
     default="Ed25519",
     show_default=True,
-    help="Kind of the agent's key.",
+    help="Kind of the agent's key. P-256 and P-384 deal with each other, and Ed25519 with Ed25519 alone.",
 )
 @click.option(
     "--trust",

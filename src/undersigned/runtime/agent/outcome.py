@@ -42,6 +42,8 @@ _HINTS = {
     "revoked": "; it finds what we showed, or a key of ours, withdrawn: have it issued anew",
     "status_unavailable": "; it could not look up whether what we showed is withdrawn: does the peer of whoever issued "
     "that run ('undersigned serve'), in reach of others?",
+    "version_not_supported": "; it has no version of ours, or no suite for our kind of key: who has Ed25519, and who "
+    "has P-256 or P-384, have none in common",
 }
 """What to do where a provider withdraws for this reason; of what it looked up, that it is about us."""
 SHOWN_CLAUSES = 8
