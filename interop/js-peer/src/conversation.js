@@ -87,6 +87,8 @@ export class Conversation {
     this.ticking = false;
     /** how much stands in the queue */
     this.waiting = 0;
+    /** @type {any[]} the entry with which it begins, until that is written */
+    this.begun = [];
     /** @type {number[]} where our entries stand in the store */
     this.places = [];
     /** how many of them were read again, if it was put away before */

@@ -127,7 +127,11 @@ export class Peer {
   }
 
   /** Stores entries of one engagement, all or none. @param {Conversation} conversation @param {...any} entries */
-  write(conversation, ...entries) { this.#stored(conversation, this.store.add(...entries), entries); }
+  write(conversation, ...entries) {
+    const at = this.store.add(...conversation.begun, ...entries);
+    conversation.begun = [];
+    this.#stored(conversation, at, entries);
+  }
 
   /** What follows from entries that are on disk: where the log has its leaves, and what it has of this engagement. @param {Conversation} conversation @param {number} at @param {any[]} entries */
   #stored(conversation, at, entries) {
@@ -315,11 +319,10 @@ export class Peer {
     return conversation;
   }
 
-  /** @param {any} of */
+  /** It is written together with its first move: without that there is nothing to go on with. @param {any} of */
   #begin(of) {
-    const at = this.store.add(of);
     const conversation = this.#opened(of);
-    conversation.places.push(at);
+    conversation.begun = [of];
     return conversation;
   }
 
@@ -496,6 +499,7 @@ export class Peer {
       this.log(conversation, 'refused', `${message.type} ${/** @type {any} */ (error).message}`);
       if (notice) return;
       if (proved) await this.#refuse(link, conversation, message, code, path); else this.#fault(link, bytes, code, path);
+      if (conversation.begun.length && conversation.waiting === 1) this.#forget(conversation); // it began with what is none
       return;
     }
     await this.turn(conversation);

@@ -139,3 +139,18 @@ test('nonces of one key are bounded, and those of others are not touched by that
   assert.deepEqual([provider.nonceSeen('a', 'one more'), provider.nonceSeen('a', '7'), provider.nonceSeen('b', '7')], [true, true, false]);
   await provider.stop();
 });
+
+test('what begins with a move that is refused is not kept: nothing would ever end it (HIRE-LIM-02)', async (t) => {
+  const made = await two(t);
+  const provider = await made.provider();
+  const self = await stranger(provider);
+  const { engagement } = await self.asks('summary', { seen: digest({}) }); // of which there is none
+  await until(() => self.last('Problem') !== undefined);
+  await until(() => provider.conversations.size === 0);
+  await self.asks();
+  await until(() => self.last('Profile') !== undefined);
+  await provider.stop();
+  const again = await made.provider();
+  assert.deepEqual([again.conversations.size, again.find(engagement)], [1, undefined]);
+  await again.stop();
+});
