@@ -290,6 +290,29 @@ async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         await listener.stop()
 
 
+async def test_who_leaves_does_not_stop_what_was_begun_in_its_name() -> None:
+    """What ends a contract, say, is done though nobody hears the answer."""
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def acts(_: JsonObject) -> ControlAnswer:
+        begun.set()
+        await go_on.wait()
+        done.set()
+        return ControlAnswer(200, {})
+
+    async with ControlListener(ControlPart(), "token", {("POST", "/act"): acts}) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        host, fields = f"127.0.0.1:{listener.port}", "Authorization: Bearer token\r\nContent-Type: application/json"
+        writer.write(f"POST /act HTTP/1.1\r\nHost: {host}\r\n{fields}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        await asyncio.wait_for(begun.wait(), 10)
+        assert listener._server is not None
+        (edge,) = listener._server.connections
+        writer.transport.abort()
+        await until(lambda: edge.transport is None)
+        go_on.set()
+        await asyncio.wait_for(done.wait(), 10)
+
+
 async def test_connections_are_bounded(api: Control) -> None:
     """HIRE-CTL-04: one more than the most is closed, and there is room again when they leave."""
     where = ("127.0.0.1", int(api.peer.control_url.rpartition(":")[2]))

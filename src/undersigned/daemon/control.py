@@ -126,8 +126,6 @@ class ControlListener(NearListener):
             body = await self._body(request)
             async with asyncio.timeout(self._answer_seconds):
                 answer = await route(body)
-        except asyncio.CancelledError:
-            raise
         except TimeoutError:
             _log.warning("a control request took too long", path=path[:200])
             return _refused(TimedOut("timeout", "the answer took too long"))

@@ -294,8 +294,6 @@ class PublicListener:
         except ConnectionError:
             # Whoever asked has gone before it was answered; anybody can, as often as they like.
             return error_response(400, "bad_request")
-        except asyncio.CancelledError:
-            raise
         except Exception as exc:
             if isinstance(exc, UndersignedError) and exc.code == "overloaded":
                 return error_response(503, exc.code)
@@ -367,8 +365,6 @@ class PublicListener:
             if channel.peer is None:
                 self._failed(channel.address, exc.code, reason=exc.message[:MAX_REASON])
             await channel.close(*closing(exc))
-        except asyncio.CancelledError:
-            raise
         except Exception:
             _log.exception("channel failed", address=channel.address, peer=channel.peer)
             await channel.close(1011, "internal")
