@@ -231,6 +231,7 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
         assert (who, move.reason) == (world.acme.identity.did, "status_unavailable")
         assert len(await said(world.globex, "Acceptance")) == 1
         # It fails still, and this time before there is an offer; what was fetched once does not count for ever.
+        world.clock.held = None  # it is asked for once more, two seconds later
         world.globex.bargaining.strategy = None
         world.acme.statuses._kept.clear()
         with pytest.raises(UndersignedError, match=r"we withdrew: status_unavailable; \S") as caught, quiet_logs():

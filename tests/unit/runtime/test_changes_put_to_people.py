@@ -352,6 +352,7 @@ def test_what_people_were_asked_about_before_does_not_keep_another_change_waitin
     node.changes.consents = agrees
     monkeypatch.setattr(node.meeting, "recheck", away)
     amends(other, replace(SIX, amount="4.5"))
+    world.settle(3)  # it is asked for once more
     assert withdrawn(other, id) == "status_unavailable"
 
 

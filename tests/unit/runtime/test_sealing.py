@@ -242,6 +242,17 @@ def looked_up(
     return asked
 
 
+@pytest.mark.parametrize("away_seconds", [1, 1e9])
+def test_what_cannot_be_looked_up_before_a_yes_is_asked_for_once_more(away_seconds: float, open_world: Open) -> None:
+    """Who starts anew, and serves its status list itself, is back by then; nobody is kept waiting for longer."""
+    world = open_world(held=True)
+    name = world.begun("offered-by-hirer", world.hirer, opening="3 EUR")
+    asked = looked_up(world, world.provider, away_seconds)
+    world.deliver_all()
+    world.settle(10)
+    assert (story(world.provider, name)[-1], len(asked)) == ("Offer" if away_seconds < 2 else "Withdraw", 2)
+
+
 @pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
 @pytest.mark.parametrize("rests", [False, True], ids=["awake", "restarted"])
 def test_a_seal_waits_for_what_cannot_be_looked_up_for_a_moment(rests: bool, side: int, open_world: Open) -> None:

@@ -381,12 +381,13 @@ class Conversation(Wakeful):
         if not error.retryable:
             return None
         now = self.shell.clock.now()
+        failed_before, again = self._alarm.fails_since, self._alarm.next_attempt(now)
         if "Withdraw" not in owed.moves:
-            return self._alarm.next_attempt(now)  # nothing else can be said, and only what others do makes an end of it
+            return again  # nothing else can be said, and only what others do makes an end of it
         if "Seal" not in owed.moves or live is None:
-            return None
+            return None if failed_before else again  # nobody is bound yet; who only starts anew is back by then
         last = shift(live.valid_until, -LOOK_SECONDS)
-        return min(self._alarm.next_attempt(now), last) if now < last else None
+        return min(again, last) if now < last else None
 
     # ------------------------------------------------------------------ storing
 
