@@ -527,7 +527,8 @@ def test_work_may_take_as_long_as_is_said(companies: Companies) -> None:
 def test_a_price_in_other_money_is_a_no_that_says_what_is_asked_for(companies: Companies) -> None:
     ended = companies.hire("--price", "5 USD")
     assert (ended.code, ended.error["code"]) == (3, "policy_denied")
-    assert ended.error["message"] == "the provider withdrew: policy_denied; it asks for 4 EUR"
+    needed = "would change the answer: another /price/currency in the terms"
+    assert ended.error["message"] == f"the provider withdrew: declined; {needed}; it asks for 4 EUR"
 
 
 def test_who_publishes_no_place_is_not_asked_whether_it_runs(companies: Companies) -> None:

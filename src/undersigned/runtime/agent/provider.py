@@ -149,6 +149,8 @@ class ProviderSide:
         service = self._services.get(theirs.task.kind)
         if service is None:
             return withdrawal(engagement, "not_offered")
+        if theirs.price.currency != service.price.currency:
+            return withdrawal(engagement, "declined", needed=(Need(code="member", member="/price/currency"),))
         if (member := _too_long(service, theirs, live, agent.clock.now())) is not None:
             return withdrawal(engagement, "declined", needed=(Need(code="too_long", member=member),))
         if await agent.bookings.places.full(service.task):
@@ -179,7 +181,7 @@ class ProviderSide:
         terms = answer.terms
         if answer.act == "withdraw" and not conversation.said("Offer", "provider"):
             # Our price was not named yet; say it once before giving up.
-            terms = ours if theirs.price.currency == ours.price.currency else None
+            terms = ours
         if terms is None:
             return withdrawal(engagement, answer.reason)
         decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
