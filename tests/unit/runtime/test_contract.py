@@ -22,7 +22,7 @@ from runtimes import Node, World, facts, folded, last, lingers, messages, moves
 from undersigned.attestation import bills
 from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
-from undersigned.contract import ARTIFACT_READ, Milestone, Price, Settlement, Terms
+from undersigned.contract import ARTIFACT_READ, Deliverable, Milestone, Price, Settlement, Terms
 from undersigned.encoding import base64_decode, decode_json, digest_bytes, parse_duration, shift
 from undersigned.errors import ConfigurationError, FormatError, LedgerError, LocalProtocolError, ScopeError
 from undersigned.evidence import verify_pack
@@ -948,6 +948,20 @@ def test_media_carry_the_contract_that_they_were_made_under(open_world: Open) ->
     assert read.assertion is not None
     assert (read.assertion.contract, read.assertion.agent) == (picture.contract, world.provider.did)
     assert picture.contract != made
+
+
+def test_what_the_terms_call_a_picture_is_one_whatever_it_is_delivered_as(open_world: Open) -> None:
+    """HIRE-ATT-10: with a picture beside it that has its manifest, the one that was hired for needed none."""
+
+    async def draws(job: Job) -> None:
+        await job.deliver("summary.txt", png(), media_type="application/octet-stream")
+        await job.deliver_media("beside.png", png(), ROOT.signer(), media_type="image/png")
+
+    world = open_world(handler=draws)
+    pictures = [Deliverable(name=name, media_type="image/png", criteria=()) for name in ("summary.txt", "beside.png")]
+    ours = world.begin(replace(world.order(c2pa=[]), deliverables=tuple(pictures)))
+    world.until("closed", ours.id)
+    assert dict(facts(world.hirer, ours.id))["rejected"].startswith("digest_mismatch: ")
 
 
 def test_a_picture_of_another_contract_is_none_of_this(open_world: Open) -> None:

@@ -60,7 +60,10 @@ async def check_media(
     """
     media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
     anchors = [await store.get(digest) for digest in document.terms.evidence.anchors]
-    carrying = [one for one in delivery.artifacts if one.media_type in media.MEDIA_TYPES]
+    # What the terms expect under its name is not got rid of by another word for it.
+    kinds = {one.name: one.media_type for one in document.terms.deliverables}
+    kinds |= {one.name: one.media_type for one in delivery.artifacts if one.media_type in media.MEDIA_TYPES}
+    carrying = [one for one in delivery.artifacts if kinds.get(one.name) in media.MEDIA_TYPES]
     if not carrying and document.parent is None:
         raise VerificationError("digest_mismatch", "expected media with a C2PA manifest; nothing delivered is any")
     for one in carrying:
@@ -68,7 +71,7 @@ async def check_media(
         check = partial(
             media.check_media,
             await artifacts.read(one.name),
-            one.media_type,
+            kinds[one.name],
             contract=delivery.contract,
             agent=document.provider,
             keys=keys,
