@@ -119,7 +119,7 @@ class StatusWatch:
         now = self._agent.clock.now()
         waited, counted = self._failing.get(conversation.id, (0.0, now))
         # While our machine slept, or stood still until its clock leapt, nobody could show us anything.
-        waited += max(0.0, min(seconds_between(counted, now), 2 * self.every_seconds))
+        waited += min(seconds_between(counted, now), 2 * self.every_seconds)
         self._failing[conversation.id] = waited, now
         named = origin_of(conversation, str(error.detail.get("credential")))
         for_now = error.detail.get("purpose") == "suspension"
