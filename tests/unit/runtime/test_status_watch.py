@@ -19,6 +19,44 @@ from unit.runtime.test_contract import amend
 NAMED, OTHER = digest_bytes(b"agreed to be a reason"), digest_bytes(b"another")
 
 
+class Failing:
+    """A contract at work for which what NAMED stands for has to stay valid; and of what the provider showed, one does
+    not hold any more, as long as it `fails`.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        purpose: str,
+        credential: str = NAMED,
+    ) -> None:
+        self.conversation = world.begin()
+        world.until("working", self.conversation.id)
+        amend(world, lambda terms: replace(terms, must_stay_valid=(NAMED,)))
+        self.fails, self.asked = True, list[Instant]()
+        """When the provider was asked for what was issued anew. It has nothing."""
+        self._world, self._error = world, {"credential": credential, "purpose": purpose}
+        monkeypatch.setattr(world.hirer.meeting, "stands", self._stands)
+        monkeypatch.setattr(world.hirer.renewals, "ask", self._ask)
+
+    async def _stands(self, _: object) -> None:
+        if self.fails:
+            raise CredentialError("revoked", "told to", **self._error)
+
+    async def _ask(self, *_: Any, **__: Any) -> None:
+        self.asked.append(self._world.clock.now())
+
+    def look(self) -> str:
+        """In which state the hirer has the contract after it looked."""
+        self._world.run(self._world.hirer.status_watch.look(self.conversation), 1)
+        return self.state
+
+    @property
+    def state(self) -> str:
+        return folded(self._world.hirer, self.conversation.id).state
+
+
 @pytest.mark.parametrize(
     ("credential", "purpose", "waits", "ends"),
     [
@@ -38,23 +76,10 @@ def test_only_what_was_agreed_to_be_a_reason_and_is_withdrawn_for_good_ends_a_co
 ) -> None:
     """HIRE-STA-09, HIRE-REN-05: until then the hirer suspends it; for anything else the gate refuses, and no more."""
     world = open_world(handler=lingers)
-    ours = world.begin()
-    world.until("working", ours.id)
-    amend(world, lambda terms: replace(terms, must_stay_valid=(NAMED,)))
-    watch = world.hirer.status_watch
-
-    async def fails(_: object) -> None:
-        raise CredentialError("revoked", "told to", credential=credential, purpose=purpose)
-
-    async def asked(*_: Any, **__: Any) -> None:
-        pass
-
-    monkeypatch.setattr(world.hirer.meeting, "stands", fails)
-    monkeypatch.setattr(world.hirer.renewals, "ask", asked)
-    world.run(watch.look(ours), 1)
-    assert folded(world.hirer, ours.id).state == waits
+    failing, watch = Failing(world, monkeypatch, purpose, credential), world.hirer.status_watch
+    assert failing.look() == waits
     world.settle(watch.renewal_seconds + watch.every_seconds)
-    assert folded(world.hirer, ours.id).state == ends
+    assert failing.state == ends
 
 
 def test_what_was_slept_is_no_time_in_which_something_could_be_shown(
@@ -62,30 +87,14 @@ def test_what_was_slept_is_no_time_in_which_something_could_be_shown(
 ) -> None:
     """HIRE-REN-03: whoever wakes asks once more, and waits for the answer; it had ended the contract at once."""
     world = open_world(handler=lingers)
-    ours = world.begin()
-    world.until("working", ours.id)
-    amend(world, lambda terms: replace(terms, must_stay_valid=(NAMED,)))
-    watch, hirer = world.hirer.status_watch, world.hirer
-    fails, asked = True, list[Instant]()
-
-    async def stands(_: object) -> None:
-        if fails:
-            raise CredentialError("revoked", "told to", credential=NAMED, purpose="revocation")
-
-    async def asks(*_: Any, **__: Any) -> None:
-        asked.append(world.clock.now())
-
-    monkeypatch.setattr(hirer.meeting, "stands", stands)
-    monkeypatch.setattr(hirer.renewals, "ask", asks)
-    world.run(watch.look(ours), 1)
-    world.clock.ahead += int(watch.renewal_seconds) + 10
+    failing = Failing(world, monkeypatch, "revocation")
+    failing.look()
+    world.clock.ahead += int(world.hirer.status_watch.renewal_seconds) + 10
     woken = world.clock.now()
-    world.run(watch.look(ours), 1)
-    assert asked[-1] >= woken
-    assert folded(hirer, ours.id).state == "suspended"
-    fails = False
-    world.run(watch.look(ours), 1)
-    assert folded(hirer, ours.id).state == "working"
+    assert failing.look() == "suspended"
+    assert failing.asked[-1] >= woken
+    failing.fails = False
+    assert failing.look() == "working"
 
 
 def test_a_provider_that_will_not_go_on_is_not_asked_for_ever(
@@ -93,34 +102,21 @@ def test_a_provider_that_will_not_go_on_is_not_asked_for_ever(
 ) -> None:
     """HIRE-LIM-05: each `Resume` that it refuses for good is a line of our journal, and so is its refusal."""
     world = open_world(handler=lingers)
-    ours = world.begin()
-    world.until("working", ours.id)
-    amend(world, lambda terms: replace(terms, must_stay_valid=(NAMED,)))
-    watch, hirer = world.hirer.status_watch, world.hirer
-    watch.every_seconds = 3600.0  # the test looks itself
-    fails = True
-
-    async def stands(_: object) -> None:
-        if fails:
-            raise CredentialError("revoked", "told to", credential=NAMED, purpose="suspension")
-
-    async def asked(*_: Any, **__: Any) -> None:
-        pass
-
-    monkeypatch.setattr(hirer.meeting, "stands", stands)
-    monkeypatch.setattr(hirer.renewals, "ask", asked)
-    world.run(watch.look(ours), 1)
-    fails = False
+    failing, hirer = Failing(world, monkeypatch, "suspension"), world.hirer
+    hirer.status_watch.every_seconds = 3600.0  # the test looks itself
+    ours = failing.conversation
+    failing.look()
+    failing.fails = False
     said = 0
     for _ in range(100):
         world.cut = True
-        world.run(watch.look(ours), 1)
+        failing.look()
         if (resumed := messages(hirer, ours.id)[-1]).message.type == "Resume":
             said += 1
             world.tell(forge(world, hirer, ours.id, problem(resumed.digest)), world.provider.did, hirer)
         world.settle(30)
     assert said == 7
-    assert folded(hirer, ours.id).state == "suspended"
+    assert failing.state == "suspended"
 
 
 def test_nothing_is_admitted_under_a_contract_that_is_not_in_force_here(open_world: Callable[..., World]) -> None:
