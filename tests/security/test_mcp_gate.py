@@ -635,7 +635,7 @@ async def test_nothing_is_sent_but_to_the_server_that_the_operator_named(
         return web.Response(status=202)
 
     async def moved(self: Upstream, request: web.BaseRequest) -> web.StreamResponse:
-        if b"initialize" in await request.read():
+        if b'"initialize"' in await request.read():
             return await answers(self, request)
         return web.Response(status=307, headers={"Location": other})
 
@@ -646,6 +646,8 @@ async def test_nothing_is_sent_but_to_the_server_that_the_operator_named(
         async with door(world) as at:
             session = (await at.send(BEGIN)).headers["Mcp-Session-Id"]
             assert (await at.send(PING)).json()["error"]["data"]["code"] == "upstream_failed"
+            said = await at.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+            assert said.status_code == 502, "nobody took it"
             assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 204
     assert strayed == []
 

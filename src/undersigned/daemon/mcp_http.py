@@ -189,7 +189,7 @@ class HttpGate:
             async with self._client.post(
                 self._upstream, data=step.raw, headers=headers, allow_redirects=False
             ) as heard:
-                if step.id is None:
+                if step.id is None and not 300 <= heard.status < 400:  # what points elsewhere took nothing
                     return web.Response(status=202 if heard.status < 400 else heard.status)
                 status = heard.status if heard.status in (400, 404) else 200
                 async for raw in _messages(heard):
