@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +23,11 @@ from undersigned.credentials import Credential, credential_jwt, enveloped_creden
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Instant, canonicalize, shift
 from undersigned.errors import CredentialError, PolicyError, ScopeError
-from undersigned.messages import recorded_message
+from undersigned.messages import Presentation, recorded_message
 from undersigned.proof import proofs_of
 from undersigned.protocol import waits
 from undersigned.runtime import Conversation, Home, Job, OfferPart, Wallet, create_home
+from undersigned.runtime.engagement.stand_ins import stand_ins
 
 pytestmark = [pytest.mark.timeout(60)]
 
@@ -112,11 +114,11 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
         await found.globex.close()
 
 
-def issue(home: Home, now: Instant, *, seconds: int = 86_400) -> Credential:
+def issue(home: Home, now: Instant, *, seconds: int = 86_400, kind: str = "MembershipCredential") -> Credential:
     register = home.register()
     try:
         did, claims = home.configuration.did, {"memberOf": register.issuer}
-        made = register.issue("MembershipCredential", did, claims, now=now, until=shift(now, seconds))
+        made = register.issue(kind, did, claims, now=now, until=shift(now, seconds))
         return read_credential(made)
     finally:
         register.close()
@@ -305,6 +307,38 @@ async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path)
             if row.type == "Terminate"
         ]
         assert (move.cause, move.evidence) == ("revoked", (first.digest, second.digest))  # type: ignore[attr-defined]
+
+
+async def test_two_presentations_at_once_renew_what_each_of_them_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-REN-02: the one that was judged last had taken back what the other one renewed."""
+    async with pair(tmp_path) as world:
+        (other, home), now = world.homes, world.clock.now()
+        put(other, issue(other, now))
+        kinds = ("MembershipCredential", "AuditCredential")
+        first, later = ([issue(home, now, kind=kind) for kind in kinds] for _ in range(2))
+        put(home, first[0])
+        await world.start()
+        task, acme, _ = await world.hired()
+        meeting, both = world.acme.meeting, asyncio.Barrier(2)
+        read = meeting.verified(acme.id)
+        assert read is not None
+        shown = [replace(read, credentials=(one,)) for one in later] + [replace(read, credentials=tuple(first))]
+
+        async def evaluate(*_: Any) -> Any:
+            await both.wait()
+            return SimpleNamespace(outcome="allow")
+
+        monkeypatch.setattr(meeting, "evaluate", evaluate)
+        monkeypatch.setattr(meeting, "verified", lambda _: shown.pop() if shown else read)
+        meeting.renewed(acme)
+        assert meeting.relied(acme, "provider") == tuple(first)
+        presented = acme.last("Presentation", Presentation, "provider")
+        await asyncio.gather(*(world.acme.renewals.take(acme.engagement, presented) for _ in later))
+        assert {one.credential["id"] for one in stand_ins(acme)} == {one.json["id"] for one in later}
+        world.go.set()
+        await task
 
 
 async def test_what_stands_in_its_place_carries_no_other_terms(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.14
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -60,6 +61,7 @@ class Renewals:
         self._showed: dict[EngagementId, frozenset[Digest]] = {}
         """What we showed, beside a contract, to a provider that took it. After a restart it is shown once more."""
         self._pauses: dict[Did, RenewalPause] = {}
+        self._noting = asyncio.Lock()
 
     # ------------------------------------------------------------------ what the other side shows
 
@@ -92,8 +94,7 @@ class Renewals:
         read: ShownPresentation | VerifiedPresentation,
     ) -> None:
         meeting, role = self._agent.meeting, OTHER[conversation.engagement.role]
-        before = {one.renews: one for one in stand_ins(conversation)}
-        found = dict(before)
+        found: dict[Digest, StandIn] = {}
         for stands in meeting.relied(conversation, role):
             later = next((one for one in read.credentials if renews(one, stands)), None)
             if later is not None:
@@ -101,7 +102,7 @@ class Renewals:
                 found[origin] = StandIn(
                     renews=origin, credential=later.shown, engagement=engagement.id, presentation=read.digest
                 )
-        if found == before:
+        if not found:
             return
         # Judged with the terms that were signed: our policy may ask for more where there is more at stake.
         decision = await meeting.evaluate(engagement, shown, conversation.offered().terms)
@@ -109,7 +110,9 @@ class Renewals:
         if decision.outcome != "allow" and not approved:
             _log.warning("what was shown anew does not do", engagement=conversation.id, decision=decision.explain())
             return
-        await conversation.say(noting(fact(RENEWED, {"standIns": tuple(found.values())})))
+        async with self._noting:  # another presentation may have been taken while this one was judged
+            together = {one.renews: one for one in stand_ins(conversation)} | found
+            await conversation.say(noting(fact(RENEWED, {"standIns": tuple(together.values())})))
         self._pauses.pop(engagement.peer, None)
         meeting.renewed(conversation)
         self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew
