@@ -33,6 +33,7 @@ from gate_world import (
     served,
     taking_nobody,
 )
+from integration.hires import until
 from integration.interrupted import Interrupted
 from support import refuses
 from undersigned.bridges.gate_rules import read_rules
@@ -40,8 +41,9 @@ from undersigned.bridges.http_messages import Headers
 from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.gate_desk import AnswerToSign
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, ScopeError, TransportError
+from undersigned.runtime import Permit
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
 
@@ -984,3 +986,44 @@ async def test_without_the_wish_no_answer_is_signed(world: World) -> None:
         fields = await world.signed("GET", APP)
         heard = await world.send(url, "GET", APP, fields)
     assert await world.judged(heard, "GET", APP, fields) == "proof_missing"
+
+
+@pytest.mark.parametrize("leaves", ["gate", "agent"])
+async def test_what_no_gate_was_told_of_any_more_costs_nothing(
+    world: World, leaves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-10: a gate that gave up on the peer, or whose agent left, asked no server. What is booked after that, in
+    its name, is given back.
+    """
+    looked, goes_on, require = asyncio.Event(), asyncio.Event(), world.hirer.gate._require
+    assert require is not None
+
+    async def slow(contract: Digest) -> None:
+        looked.set()
+        await goes_on.wait()
+        await require(contract)
+
+    monkeypatch.setattr(world.hirer.gate, "_require", slow)
+    if leaves == "gate":
+        monkeypatch.setattr("undersigned.daemon.gate_remote.ASK_SECONDS", 0.5)
+    service, used = Service(), []
+
+    async def release(permit: Permit) -> None:
+        used.append((await world.used())["read-app/count"])
+        await given_back(permit)
+        used.append((await world.used())["read-app/count"])
+
+    given_back = world.hirer.gate.release
+    monkeypatch.setattr(world.hirer.gate, "release", release)
+    async with proxied(world, service) as (url, _):
+        asked = asyncio.create_task(world.ask(url, "GET", APP))
+        await looked.wait()
+        if leaves == "agent":
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        else:
+            assert (await asked).no == (503, "status_unavailable", "")
+        await until(lambda: all(one.transport is None for one in world.hirer._for_gates._server.connections))
+        goes_on.set()
+        await until(lambda: len(used) == 2)
+    assert (used, service.asked) == (["1", "0"], [])

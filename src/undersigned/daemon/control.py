@@ -53,6 +53,8 @@ class ControlAnswer(msgspec.Struct, frozen=True):
 
     status: int
     body: JsonObject
+    unheard: Callable[[], Awaitable[None]] | None = None
+    """Takes back what was done for the answer, of which nothing is sent: whoever asked has left by then."""
 
 
 Route: TypeAlias = Callable[[JsonObject], Awaitable[ControlAnswer]]
@@ -126,6 +128,8 @@ class ControlListener(NearListener):
             body = await self._body(request)
             async with asyncio.timeout(self._answer_seconds):
                 answer = await route(body)
+            if answer.unheard is not None and (request.transport is None or request.transport.is_closing()):
+                await answer.unheard()
         except TimeoutError:
             _log.warning("a control request took too long", path=path[:200])
             return _refused(TimedOut("timeout", "the answer took too long"))

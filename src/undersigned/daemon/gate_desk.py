@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Final, Protocol
 
 import msgspec
@@ -356,19 +357,21 @@ class GateDesk:
         asked = to_struct(body, _Contract)
         return _said(DeskAnswer(keys=await self.keys(asked.contract)))
 
-    async def _admit_route(self, body: JsonObject) -> DeskAnswer:
-        return DeskAnswer(granted=await self.admit(to_struct(body, Ask)))
+    async def _admit_route(self, body: JsonObject) -> ControlAnswer:
+        granted = await self.admit(to_struct(body, Ask))
+        # A gate that did not wait for the answer has asked no server.
+        return _said(DeskAnswer(granted=granted), partial(self.done, granted.permit, happened=False))
 
-    async def _enter_route(self, body: JsonObject) -> DeskAnswer:
+    async def _enter_route(self, body: JsonObject) -> ControlAnswer:
         await self.enter(to_struct(body, Visit))
-        return DeskAnswer()
+        return _said(DeskAnswer())
 
-    async def _refused_route(self, body: JsonObject) -> DeskAnswer:
+    async def _refused_route(self, body: JsonObject) -> ControlAnswer:
         await self.refused(to_struct(body, GateRefusal))
-        return DeskAnswer()
+        return _said(DeskAnswer())
 
-    async def _sign_route(self, body: JsonObject) -> DeskAnswer:
-        return DeskAnswer(fields=await self.sign(to_struct(body, AnswerToSign)))
+    async def _sign_route(self, body: JsonObject) -> ControlAnswer:
+        return _said(DeskAnswer(fields=await self.sign(to_struct(body, AnswerToSign))))
 
     async def _done_route(self, body: JsonObject) -> ControlAnswer:
         done = to_struct(body, Done)
@@ -380,16 +383,16 @@ class _Contract(_Wire, frozen=True, kw_only=True):
     contract: Digest
 
 
-def _said(said: DeskAnswer) -> ControlAnswer:
-    return ControlAnswer(200, msgspec.to_builtins(said))
+def _said(said: DeskAnswer, unheard: Callable[[], Awaitable[None]] | None = None) -> ControlAnswer:
+    return ControlAnswer(200, msgspec.to_builtins(said), unheard)
 
 
-def _judged(route: Callable[[JsonObject], Awaitable[DeskAnswer]]) -> Route:
+def _judged(route: Route) -> Route:
     """The route, whose no is an answer as well."""
 
     async def answer(body: JsonObject) -> ControlAnswer:
         try:
-            return _said(await route(body))
+            return await route(body)
         except (ScopeError, VerificationError) as error:
             no = No(
                 code=error.code,
