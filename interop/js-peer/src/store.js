@@ -1,6 +1,6 @@
 /** What outlives the process: one file that only grows, each entry on disk before anything is sent or acknowledged (HIRE-CHN-07). */
 import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { digestOfBytes } from './encoding.js';
 import { HireError } from './errors.js';
 
@@ -9,12 +9,20 @@ const DIGEST = /^uEi[A-Za-z0-9_-]{44}$/;
 
 /** @typedef {{at: number, entries: any[]}} Line entries that were added together, and where they stand */
 
+/** Has the names in a folder on disk. @param {string} path */
+function sync(path) {
+  const folder = openSync(path, 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+}
+
 export class Store {
   /** @param {string} folder */
   constructor(folder) {
     this.folder = folder;
     for (const name of ['artifacts', 'past']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
     this.file = openSync(join(folder, 'journal.jsonl'), 'a+', 0o600);
+    sync(folder);
     this.size = 0;
     this.last = 0;
     this.full = false;
@@ -101,6 +109,7 @@ export class Store {
     fsyncSync(file);
     closeSync(file);
     renameSync(`${path}.new`, path);
+    sync(dirname(path)); // the journal names it next: it has to be there after a power cut
   }
 
   /** @param {string} digest @returns {Buffer} */
