@@ -6,17 +6,21 @@ import asyncio
 import json
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from gate_world import RULES, Service, World, at_work, served
-from integration.commands import UNDERSIGNED, Process, running, serving
+from integration.commands import UNDERSIGNED, Process, environment, running, serving
 from integration.hires import free_ports, two_homes, until
 from support import ROOT
 from undersigned.daemon.door import OWN_FILES, ListenerLimits
+from undersigned.runtime import create_home
 from undersigned.scope import Grant, Limit, Scope
 
 EXAMPLE = ROOT / "examples" / "guarded_server"
@@ -57,6 +61,27 @@ async def test_the_command_stands_in_front_of_a_service(world: World, tmp_path: 
     ]
     assert len(service.asked) == 1
     assert (ended.code, ended.err) == (0, "")
+
+
+def test_a_gate_whose_reader_leaves_answers_what_it_was_asked_and_ends(tmp_path: Path) -> None:
+    """`undersigned gate ... | head -1`: who was refused was told of a defect, and it went on, telling nobody."""
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=free_ports(1)[0])
+    (tmp_path / "rules.toml").write_text(RULES)
+    named = ("--upstream", "http://127.0.0.1:1", "--rules", "rules.toml", "--peer", "http://127.0.0.1:1", "--json")
+    command = [*UNDERSIGNED, "gate", *named, "--home", str(home.path)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url = json.loads(process.stdout.readline())["url"]
+        process.stdout.close()
+        with pytest.raises(HTTPError) as caught:
+            urlopen(url + APP)
+        assert (caught.value.code, json.load(caught.value)["code"]) == (401, "proof_missing")
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert told.strip() == "local | stopped, because what it tells of requests is taken by nobody any more"
 
 
 async def test_a_gate_that_would_let_in_nobody_says_so(world: World, tmp_path: Path) -> None:

@@ -522,6 +522,23 @@ async def test_a_request_whose_agent_left_is_told_of(world: World) -> None:
     assert (await world.used())["read-app/count"] == "1"
 
 
+async def test_who_asks_is_answered_once_whatever_becomes_of_what_is_told(world: World) -> None:
+    """A second answer followed the first one, on a connection that others may use, and a refusal was a defect."""
+
+    def told(said: dict[str, Any]) -> None:
+        raise RuntimeError(said["status"])
+
+    async with (
+        world.desk() as desk,
+        served(Service()) as upstream,
+        GateProxy(RequestGate(desk, world.rules), upstream, told=told) as proxy,
+    ):
+        for path, status in ((APP, b"200"), ("/nothing", b"403")):
+            fields = lines(await world.signed("GET", path))
+            came = await raw(proxy.url, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n")
+            assert (came.split()[1], came.count(b"HTTP/1.1 ")) == (status, 1)
+
+
 async def test_what_a_service_sends_too_much_answers_nobody_else(world: World) -> None:
     """HIRE-GTS-09: it may be what another agent wrote, behind a length that was counted wrongly."""
     answered, late = asyncio.Event(), asyncio.Event()

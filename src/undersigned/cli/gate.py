@@ -68,11 +68,17 @@ async def gate(
     stop = stop_signal()
     more_files()
 
+    untaken: list[OSError] = []
+
     def tell(said: dict[str, Any]) -> None:
-        out.value({"kind": "request", **said})
         what = f"{said['action']} on {said['target']}" if "action" in said else said.get("code", "")
         clause = f", {said['clause']}" if "clause" in said else ""
-        out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
+        try:
+            out.value({"kind": "request", **said})
+            out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
+        except OSError as exc:  # whoever read it has left, say: then this ends, as `serve` does
+            untaken.append(exc)
+            stop.set()
 
     async with desk:
         waits = await unheard(desk)
@@ -84,4 +90,7 @@ async def gate(
             async with told_when_reached(out, desk, waits):
                 out.line("stop it with Ctrl-C")
                 await stop.wait()
+    if untaken:
+        out.unheard("stopped, because what it tells of requests is taken by nobody any more")
+        raise untaken[0]
     return 0

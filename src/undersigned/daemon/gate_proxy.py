@@ -36,7 +36,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from undersigned.errors import FormatError, TransportError, UndersignedError
+from undersigned.errors import FormatError, TransportError, UndersignedError, text_of
 from undersigned.runtime import FinalAnswer
 
 from .edge import arriving, go_on, problem_response, text_fields
@@ -276,7 +276,10 @@ class GateProxy(NearListener):
             said |= msgspec.to_builtins(granted)
         if problem is not None:
             said |= {name: problem[name] for name in ("code", "clause", "wouldPass") if name in problem}
-        self._told(said)
+        try:
+            self._told(said)
+        except Exception as exc:  # who asked is answered all the same, and once
+            _log.error("a request was not told of", path=request.raw_path[:200], error=text_of(exc, repr))
 
 
 async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
