@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from support import ROOT
 from undersigned.contract import Price
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import canonicalize, decode_json
-from undersigned.errors import PolicyError, UndersignedError
+from undersigned.errors import Closed, PolicyError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.evidence.archive import read_archive, write_archive
 from undersigned.runtime import Conversation, Home, Job, OfferPart, SystemClock, create_home, issue_membership
@@ -285,6 +286,21 @@ def test_a_port_that_another_program_has_is_told_in_a_line(tmp_path: Path) -> No
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     told = f"peer.js: listen EADDRINUSE: address already in use 127.0.0.1:{port}\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+
+
+@pytest.mark.parametrize("theirs", ["it", "ours"])
+@pytest.mark.parametrize(("off", "said"), [(90, "s ahead of theirs"), (-600, "s behind theirs")])
+async def test_the_clock_of_who_publishes_no_document_is_told_where_it_is_another(
+    theirs: str, off: int, said: str, tmp_path: Path
+) -> None:
+    """HIRE-CNX-07: it tells no more than a code. What let us in says the time."""
+    clock = SystemClock(wall=lambda: time() + off)
+    ours = Peer.open(create_home(tmp_path / "acme", name="Acme", local=True), clock=clock)
+    js, other = Js(tmp_path / "js"), Peer.open(create_home(tmp_path / "globex", name="Globex", local=True))
+    async with ours, other, js.serving("--trust", js.organisation):
+        with pytest.raises(Closed, match=said) as refused:
+            await ours.links.dial(*((js.did, js.url) if theirs == "it" else (other.identity.did, other.url)))
+    assert refused.value.code == "proof_invalid"
 
 
 async def test_it_is_owed_each_thing_that_ours_delivers(tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ export class Peer {
     this.hereSince = this.now();
     this.server = http.createServer((request, response) => { this.#http(request, response).catch((error) => { this.log(undefined, 'http', error); response.destroy(); }); });
     this.sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES, perMessageDeflate: false, handleProtocols: () => SUBPROTOCOL });
+    this.sockets.on('headers', (fields) => fields.push(`Date: ${new Date(this.now() * 1000).toUTCString()}`));
     this.server.on('upgrade', (request, socket, head) => {
       const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
       if (request.url !== '/hire' || !offered.includes(SUBPROTOCOL)) return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');

@@ -49,6 +49,11 @@ class Unproved:
         """See `Channel`."""
         return self.proving.address
 
+    @property
+    def date(self) -> str:
+        """See `Channel`."""
+        return self.proving.date
+
     def proved(self, peer: Did) -> None:
         """See `Channel`."""
         self.proving.proved(peer)

@@ -92,6 +92,13 @@ class Channel(Protocol):
         """Where the peer is, for logs and budgets: an IP address, or a name for a channel in memory."""
         ...
 
+    @property
+    def date(self) -> str:
+        """What the server that was dialled calls the time (RFC 9110, section 6.6.1), as it says it; empty if it does
+        not. Nobody signed it.
+        """
+        ...
+
     def proved(self, peer: Did) -> None:
         """Notes that a connection proof showed `peer`. Only `prove` and `admit` call this."""
         ...

@@ -44,6 +44,11 @@ class MemoryChannel:
         """Whether nothing more can be sent."""
         return self._why is not None
 
+    @property
+    def date(self) -> str:
+        """No server says it."""
+        return ""
+
     def proved(self, peer: Did) -> None:
         """Notes that a connection proof showed `peer`."""
         self.peer = peer

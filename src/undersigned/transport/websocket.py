@@ -70,6 +70,7 @@ class _SocketChannel:
         self.address = address
         self.limits = limits
         self.peer: Did | None = None
+        self.date = ""
         self._why: Closed | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -405,4 +406,6 @@ async def connect_websocket(
     if connection.subprotocol != SUBPROTOCOL:
         await channel.close(1002, "version_not_supported")
         raise TransportError("version_not_supported", f"{url} did not choose {SUBPROTOCOL}")
+    if connection.response is not None:
+        channel.date = next(iter(connection.response.headers.get_all("Date")), "")
     return channel

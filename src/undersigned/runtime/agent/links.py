@@ -22,6 +22,7 @@ from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.runtime.clock import Clock
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
+from undersigned.runtime.fetching.gather import seconds_ahead
 from undersigned.transport import (
     Channel,
     ChannelLimits,
@@ -239,8 +240,6 @@ class Links:
         self.forget(peer)
 
     def _not_reached(self, peer: Did, error: UndersignedError) -> None:
-        if error.code.startswith("proof_"):
-            error.message += _clock_hint(self._ahead_of(peer) or 0)
         self.last_error[peer] = error
         if _lasting(error):
             for heeded, then in tuple(self._heeding):
@@ -261,7 +260,15 @@ class Links:
             VerificationError: Somebody else is there.
         """
         channel = await connect(url, limits=self._limits, ssl=self._ssl)
-        await prove(channel, self._identity, self._resolve, self._clock.now, expect=peer)
+        let_in = self._clock.now()
+        try:
+            await prove(channel, self._identity, self._resolve, self._clock.now, expect=peer)
+        except UndersignedError as error:
+            if error.code.startswith("proof_"):
+                # What listens there says the time of the peer; what publishes its DID may be another, or nothing.
+                ahead = seconds_ahead(channel.date, let_in)
+                error.message += _clock_hint((self._ahead_of(peer) if ahead is None else ahead) or 0)
+            raise
         return channel
 
     async def _dial_first(self, peer: Did, urls: tuple[str, ...]) -> Channel:

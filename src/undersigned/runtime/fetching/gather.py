@@ -22,7 +22,7 @@ from undersigned.trust import Fetched
 from .fetcher import Fetcher, GathererLimits, asker, parse_url
 from .seen_histories import SeenHistories
 
-__all__ = ["FRESH_SECONDS", "USUAL_SECONDS", "Gatherer"]
+__all__ = ["FRESH_SECONDS", "USUAL_SECONDS", "Gatherer", "seconds_ahead"]
 
 FRESH_SECONDS: Final = 300
 """How old a DID document may be for what binds: an acceptance, a seal, an offer, what an issuer said of a party or
@@ -59,6 +59,15 @@ class Known(NamedTuple):
             return self.history.document  # which says that it is deactivated
         assert self.document is not None  # noqa: S101  (only a history can end)
         return self.document
+
+
+def seconds_ahead(date: str, ours: Instant) -> int | None:
+    """Seconds by which our clock was ahead of that of a server that called the time `date`; None: that is no date."""
+    try:
+        said = parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError, OverflowError):  # whatever a stranger calls a date
+        return None
+    return int((parse_instant(ours) - said).total_seconds()) if said.tzinfo is not None else None
 
 
 class Gatherer(Fetcher):
@@ -183,12 +192,8 @@ class Gatherer(Fetcher):
         """Seconds by which our clock was ahead of that of the server that publishes `did`, when it last answered; None:
         it never did, or did not say. Nobody signed it: a hint for people, and nothing more.
         """
-        theirs, ours = next((self._times[host] for host in self._hosts(did) if host in self._times), ("", ""))
-        try:
-            said = parsedate_to_datetime(theirs)
-        except (ValueError, TypeError, IndexError, OverflowError):  # whatever a stranger calls a date
-            return None
-        return int((parse_instant(ours) - said).total_seconds()) if said.tzinfo is not None else None
+        times = next((self._times[host] for host in self._hosts(did) if host in self._times), None)
+        return seconds_ahead(*times) if times is not None else None
 
     def _hosts(self, did: Did) -> frozenset[str]:
         return frozenset(parse_url(url).authority for url in self._fetches(did, {}))
