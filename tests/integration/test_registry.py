@@ -21,6 +21,7 @@ from parties import Party
 from support import held_time
 from undersigned.daemon import RegistryServer
 from undersigned.daemon.registry import CONNECTIONS
+from undersigned.encoding import shift
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Gatherer, GathererLimits, Home, RegistryKeeper, SystemClock, create_home
 from undersigned.runtime.home.registries import AT_ONCE
@@ -309,6 +310,38 @@ async def test_a_registry_that_does_not_answer_says_nothing(tmp_path: Path) -> N
         assert len(requests) == len(WRONG) + 1, "a redirect is not followed, and nothing is asked twice"
     finally:
         listening.close()
+
+
+async def test_an_answer_that_another_one_overtook_takes_no_place(tmp_path: Path) -> None:
+    """HIRE-REG-04. It was a yes again, for five minutes, that an authority had taken back."""
+    comes, held, asked = asyncio.Event(), asyncio.Event(), list[bytes]()
+    now = SystemClock().now()
+    before = yes().replace(now.encode(), shift(now, -5).encode())
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0])))
+        first = len(asked) == 1
+        if first:
+            held.set()
+            await comes.wait()
+        await answers("200 OK", before if first else yes().replace(b"true", b"false"))(writer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        home = asking(tmp_path / "acme", f"http://localhost:{port}", authorities=(GUILD,))
+        async with keeper(home) as registries:
+
+            async def said() -> list[bool]:
+                return [one.yes for one in (await registries.word(ISSUER, "EndorsementCredential", "sbom")).answers]
+
+            first = asyncio.create_task(said())
+            await held.wait()
+            assert await said() == [False]
+            comes.set()
+            assert (await first, await said(), len(asked)) == ([False], [False], 2)
 
 
 async def test_a_registry_that_hangs_keeps_nothing_else_from_being_looked_up(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ class RegistryKeeper:
             why = exc.message if isinstance(exc, UndersignedError) else "it is asked too much at once"
             text = f"{ask.url} did not say whether {ask.authority} lets {ask.entity}: {why}"
             raise CredentialError("registry_unavailable", text) from exc
-        answer = read_answer(raw, ask, self._clock.now())
+        answer, meanwhile = read_answer(raw, ask, self._clock.now()), self._kept.get(ask)
+        if meanwhile is not None and meanwhile.evaluated > answer.evaluated:
+            return meanwhile  # it overtook this one on its way
         self._kept[ask] = answer
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
