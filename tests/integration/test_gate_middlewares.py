@@ -167,9 +167,9 @@ async def test_a_body_that_is_stated_too_long_or_does_not_come_whole_is_refused(
     asked = asyncio.Event()
 
     class Asked(RemoteDesk):
-        async def keys(self, contract: Digest) -> ContractKeys | None:
+        async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
             asked.set()
-            return await super().keys(contract)
+            return await super().keys(contract, keyid)
 
     desk = Asked(world.hirer.gates_url, world.hirer.home.gate_token())
     # One of `TestServer` is cancelled where its client leaves, as others are not.

@@ -12,10 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from gate_world import Service, World, at_work, served
+from support import refuses
 from undersigned.bridges.gates import ContractKeys
 from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
+from undersigned.daemon.answers import Document
+from undersigned.daemon.new_keys import LOOK_UPS
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Digest, Instant, canonicalize, seconds_between, shift
+from undersigned.errors import VerificationError
 from undersigned.runtime import SystemClock
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import Identity
@@ -50,9 +54,9 @@ class Counting(RemoteDesk):
         super().__init__(url, token)
         self.looked_up = self.asked = 0
 
-    async def keys(self, contract: Digest) -> ContractKeys | None:
+    async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
         self.looked_up += 1
-        return await super().keys(contract)
+        return await super().keys(contract, keyid)
 
     async def admit(self, ask: Ask) -> Granted:
         self.asked += 1
@@ -158,25 +162,34 @@ async def test_sc_62_a_key_that_the_peer_knows_to_be_gone_stops_at_once(world: W
     assert len(service.asked) == 1
 
 
-async def test_a_new_key_counts_once_the_peer_knows_it(world: World) -> None:
-    """HIRE-GTS-16: work that goes on after a restart asks with it at once; a key that is none is looked up for once a
-    second, and stays none.
+async def test_a_new_key_counts_at_once(world: World) -> None:
+    """HIRE-GTS-16: work that goes on after a restart asks with it before its connection is proved by it. A key that is
+    none stays none; a gate asks for it once a second, and the peer looks it up a few times in a minute.
     """
     service, ticks = Service(), Ticks()
     async with gated(world, service, ticks) as (url, desk):
         assert (await world.ask(url, "GET", APP)).status == 200
-        new = with_another_key(world)
+        new, paths = with_another_key(world), fetched(world)
         for moved, status, looked_up in ((0.9, 401, 1), (0, 401, 1), (0.1, 200, 2), (0, 200, 2)):
             ticks.now += moved
-            if looked_up == 2:
-                await world.hirer.document_of(world.provider.own.id, 0)
             assert (await world.ask(url, "GET", APP, by=new)).status == status
-            assert desk.looked_up == looked_up
-        for moved, looked_up in ((0.9, 2), (0.1, 3), (0, 3), (1, 4)):
+            assert (desk.looked_up, len(paths)) == (looked_up, looked_up - 1)
+        for moved, looked_up in ((0.9, 2), (0.1, 3), (0, 3), *((1, number) for number in range(4, LOOK_UPS + 4))):
             ticks.now += moved
             heard = await world.ask(url, "GET", APP)
             assert (heard.no, desk.looked_up) == ((401, "proof_invalid", ""), looked_up)
+            assert len(paths) == min(looked_up - 1, LOOK_UPS)
     assert len(service.asked) == 3
+
+
+async def test_a_provider_whose_document_is_none_any_more_is_refused_wherever_the_gate_stands(world: World) -> None:
+    """HIRE-GTS-08: a gate in a process of its own took that for a peer that could not be asked, and said so."""
+    world.provider._listener._documents = lambda _: Document(b"{}")
+    async with world.desk() as remote:
+        for desk in (remote, world.hirer.desk):
+            world.hirer.gatherer._documents.clear()
+            with refuses(VerificationError, "did_document_invalid"):
+                await desk.keys(world.contract)
 
 
 async def test_a_key_with_an_end_counts_until_then(world: World) -> None:

@@ -27,6 +27,7 @@ from undersigned.runtime import Agent, Conversation, Permit
 from undersigned.scope import Action
 
 from .control import ControlAnswer, Route
+from .new_keys import NewKeys
 
 __all__ = [
     "AnswerToSign",
@@ -171,8 +172,13 @@ class Desk(Protocol):
     Every method may raise TransportError (`unreachable`, `timeout`) or LedgerError: then nothing is to be done.
     """
 
-    async def keys(self, contract: Digest) -> ContractKeys | None:
-        """Who may sign under `contract`; None unless the peer is the hirer of such a contract and it is not over."""
+    async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
+        """Who may sign under `contract`; None unless the peer is the hirer of such a contract and it is not over.
+        `keyid` is what a request names as its key, where it was not among them: it may be new.
+
+        Raises:
+            VerificationError: The provider's DID document is none any more.
+        """
         ...
 
     async def admit(self, ask: Ask) -> Granted:
@@ -221,10 +227,11 @@ class GateDesk:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._nonces = NonceWindows()
+        self._new_keys = NewKeys(agent)
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
         self._open_of: Counter[EngagementId] = Counter()
 
-    async def keys(self, contract: Digest) -> ContractKeys | None:
+    async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
         """See `Desk.keys`."""
         conversation = self._conversation(contract)
         if conversation is None:
@@ -234,7 +241,7 @@ class GateDesk:
         return ContractKeys(
             contract=contract,
             provider=provider,
-            keys={method: key.multikey for method, key in (await self._keys(provider)).items()},
+            keys={method: key.multikey for method, key in (await self._keys(provider, keyid)).items()},
             actions=tuple(sorted({grant.action for grant in grants})),
         )
 
@@ -315,8 +322,8 @@ class GateDesk:
         found = self._agent.conversations.contracts.get(contract)
         return found if found is not None and found.engagement.role == "hirer" else None
 
-    async def _keys(self, provider: Did) -> dict[DidUrl, PublicKey]:
-        document = await self._agent.document_of(provider, KEYS_SECONDS)
+    async def _keys(self, provider: Did, keyid: str | None = None) -> dict[DidUrl, PublicKey]:
+        document = await self._new_keys.document_of(provider, keyid, KEYS_SECONDS)
         return document.keys("authentication", now=self._agent.clock.now())
 
     async def _party(self, visit: Visit) -> Conversation:
@@ -341,7 +348,7 @@ class GateDesk:
         """What a listener for gates serves."""
         return {
             ("POST", "/gate/whose"): self._whose_route,
-            ("POST", "/gate/keys"): self._keys_route,
+            ("POST", "/gate/keys"): _judged(self._keys_route),
             ("POST", "/gate/admit"): _judged(self._admit_route),
             ("POST", "/gate/enter"): _judged(self._enter_route),
             ("POST", "/gate/refused"): _judged(self._refused_route),
@@ -355,7 +362,7 @@ class GateDesk:
 
     async def _keys_route(self, body: JsonObject) -> ControlAnswer:
         asked = to_struct(body, _Contract)
-        return _said(DeskAnswer(keys=await self.keys(asked.contract)))
+        return _said(DeskAnswer(keys=await self.keys(asked.contract, asked.keyid)))
 
     async def _admit_route(self, body: JsonObject) -> ControlAnswer:
         granted = await self.admit(to_struct(body, Ask))
@@ -381,6 +388,7 @@ class GateDesk:
 
 class _Contract(_Wire, frozen=True, kw_only=True):
     contract: Digest
+    keyid: str | None = None
 
 
 def _said(said: DeskAnswer, unheard: Callable[[], Awaitable[None]] | None = None) -> ControlAnswer:

@@ -85,7 +85,7 @@ class RemoteDesk:
         """
         await self._post("/gate/keys", {"contract": _NO_CONTRACT})
 
-    async def keys(self, contract: Digest) -> ContractKeys | None:
+    async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
         """See `Desk.keys`."""
         # Whose it is comes first, for which nobody else is asked: who waits for keys waits in its provider's share.
         provider = self._providers.get(contract)
@@ -97,7 +97,8 @@ class RemoteDesk:
             if len(self._providers) > PROVIDERS:
                 self._providers.popitem(last=False)
         self._providers.move_to_end(contract)
-        return (await self._post("/gate/keys", {"contract": contract}, of=provider)).keys
+        asked = {"contract": contract} if keyid is None else {"contract": contract, "keyid": keyid}
+        return (await self._post("/gate/keys", asked, of=provider)).keys
 
     async def admit(self, ask: Ask) -> Granted:
         """See `Desk.admit`."""

@@ -23,7 +23,7 @@ import structlog
 from undersigned.bridges.gate_rules import GateRules
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
 from undersigned.bridges.http_messages import Headers, Request
-from undersigned.bridges.http_signatures import VerifiedRequest
+from undersigned.bridges.http_signatures import VerifiedRequest, claimed_key
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Did, DidUrl, Digest
 from undersigned.errors import (
@@ -126,7 +126,7 @@ class Gatekeeper:
             if error.code != "key_not_authorized":
                 raise
             # It may be a new one, with which work goes on after a restart. One that is none causes no more than this.
-            keys = await self._keys(contract, AGAIN_SECONDS)
+            keys = await self._keys(contract, AGAIN_SECONDS, claimed_key(request))
             verified = self._verified(request, contract, keys)
         assert keys is not None  # noqa: S101  (nothing is verified without)
         return VerifiedHead(request, verified, keys)
@@ -188,13 +188,13 @@ class Gatekeeper:
     def _first(self, contract: Digest, keyid: DidUrl, nonce: str) -> bool:
         return self._nonces.first(contract, keyid, nonce, self._clock.now())
 
-    async def _keys(self, contract: Digest, max_age_seconds: float) -> ContractKeys | None:
+    async def _keys(self, contract: Digest, max_age_seconds: float, keyid: str | None = None) -> ContractKeys | None:
         """What the peer said of a contract, at most so long ago; who asks at the same time asks once."""
         now = self._ticks()
         asked, task = self._known.get(contract, (0.0, None))
         failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
         if task is None or failed or now - asked >= max_age_seconds:
-            task = asyncio.create_task(self.desk.keys(contract))
+            task = asyncio.create_task(self.desk.keys(contract, keyid))
             self._known[contract] = now, task
             self._known.move_to_end(contract)
             while len(self._known) > KNOWN_CONTRACTS:

@@ -42,21 +42,19 @@ from undersigned.runtime import (
     of_store,
 )
 from undersigned.scope import Action, Scope
-from undersigned.transport import FailureBudget, Identity, LogBudget
+from undersigned.transport import Identity, LogBudget
 
 from .answers import ArtifactRequest, ArtifactResponse
 from .listener import TOLD, TOLD_SECONDS
+from .new_keys import NewKeys
 
 __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 
 FETCH_SECONDS = 30.0
 ANSWER_KEYS_SECONDS = 300.0
 """How old the hirer's DID document may be, by which an answer is judged."""
-LOOK_UPS = 6
-LOOK_UP_SECONDS = 60.0
-"""In so many seconds, so many times is a party looked up because it asks with a key that is not in its document: it may
-be new, and work that goes on with it after a restart asks before its connection is proved by it.
-"""
+KEYS_SECONDS = 3600.0
+"""How old that of whoever asks for an artifact may be."""
 MAX_TOLD = 256
 """Characters that are logged of why somebody was refused."""
 TIDIED = 64
@@ -134,7 +132,7 @@ class ArtifactDoor:
         self._agent = agent
         self._nonces = NonceWindows(TIDIED)
         self._told = LogBudget(TOLD, TOLD_SECONDS)
-        self._look_ups = FailureBudget(LOOK_UPS, LOOK_UP_SECONDS)
+        self._new_keys = NewKeys(agent)
 
     async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
         """The artifact, or a status and the code that the requester may hear."""
@@ -220,21 +218,15 @@ class ArtifactDoor:
         return ArtifactResponse(200, size=size, pieces=pieces)
 
     async def _known(self, signer: str, keyid: str) -> DidDocument:
-        """The signer's DID document, a fresh one if `keyid` is not in the one that is at hand; only parties of our
-        engagements are looked up, for their own sake: whoever asks writes what name it likes, and nothing is proved
-        yet.
+        """The signer's DID document; only parties of our engagements are looked up, for their own sake: whoever asks
+        writes what name it likes, and nothing is proved yet.
         """
         agent = self._agent
         one = next(iter(agent.conversations.of(signer)), None)
         if one is None:
             raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
-        document, at = agent.known_document(signer), asyncio.get_running_loop().time()
-        if document is not None:
-            if keyid in document.methods("authentication") or self._look_ups.exhausted(signer, at):
-                return document
-            self._look_ups.count(signer, at)
         with looked_up_for(signer if agent.conversations.bound_to(signer) else agent.whose(one.id, signer)):
-            return await agent.document_of(signer, 0.0)
+            return await self._new_keys.document_of(signer, keyid, KEYS_SECONDS)
 
     def _unsigned(self, asked: ArtifactRequest, error: UndersignedError) -> ArtifactResponse:
         self._refused(asked, error)

@@ -29,7 +29,7 @@ class Asked:
         self.answers.set()
         self.failure: BaseException | None = None
 
-    async def keys(self, contract: Digest) -> ContractKeys | None:
+    async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
         self.asked.append(contract)
         await self.answers.wait()
         if self.failure is not None:

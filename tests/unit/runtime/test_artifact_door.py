@@ -16,7 +16,8 @@ from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.gate_desk import Ask, GateDesk, RequestSigner, Visit
 from undersigned.daemon.listener import TOLD
-from undersigned.daemon.serving import LOOK_UPS, MAX_TOLD, ArtifactDoor, signed_headers
+from undersigned.daemon.new_keys import LOOK_UPS
+from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, ResolutionError, ScopeError, UndersignedError
