@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from stat import S_IMODE
 
@@ -19,12 +20,14 @@ import pytest
 
 from integration.hires import REPORT, two_homes, until
 from undersigned.cli import log
+from undersigned.credentials import MEMBERSHIP
 from undersigned.daemon import HireResult, Peer
-from undersigned.encoding import decode_json
+from undersigned.encoding import decode_json, shift
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, Job
+from undersigned.runtime import Home, Job, SystemClock
 from undersigned.runtime.home.backup import back_up
+from undersigned.runtime.home.status_register import CredentialContent
 from unit.cli.running import files, run
 
 PEER = "did:web:localhost%3A1"
@@ -208,6 +211,31 @@ async def test_a_ledger_that_is_gone_is_not_taken_for_one_that_never_was(tmp_pat
     ended = await asyncio.to_thread(run, "ledger", "backup", tmp_path / "copy", "--home", acme.path, "--json")
     assert ended.error["code"] == "ledger_diverged"
     assert f"{acme.ledger} is gone" in ended.error["message"]
+
+
+def test_what_is_withdrawn_meanwhile_does_not_wait_for_it(tmp_path: Path) -> None:
+    """It was not withdrawn at all, where the disk is slow, or who reads what is told; the copy is of one moment."""
+    acme, now = asyncio.run(opened_once(tmp_path)), SystemClock().now()
+    register, copy = acme.register(), tmp_path / "copy"
+    said = CredentialContent(MEMBERSHIP, acme.configuration.did, {"memberOf": register.issuer})
+    issued = register.issue_all([said] * 40, now=now, until=shift(now, 600))
+    with closing(sqlite3.connect(acme.path / "issued.db")) as db, db:
+        db.execute("INSERT INTO lists VALUES (9, 0, '', zeroblob(9000000))")  # for some more pieces than one
+    left = [str(one["id"]) for one in issued]
+
+    def tell(_done: int, _total: int) -> None:
+        if left:
+            register.revoke(left.pop(), now)
+
+    back_up(acme, copy, tell)
+    assert len(left) < 37
+    with closing(register), closing(sqlite3.connect(copy / "issued.db")) as db:
+        ((signed, withdrawn),) = db.execute(
+            "SELECT lists.revoked, (SELECT count(*) FROM issued WHERE revoked IS NOT NULL) FROM lists WHERE number = 1"
+        )
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert 0 < signed == withdrawn
+        assert len([one for one in register.issued() if one.revoked]) == 40 - len(left)
 
 
 @pytest.mark.parametrize("after", [0, 1 << 20])
