@@ -110,6 +110,11 @@ def away(unsigned: JsonObject) -> JsonObject:
 CASES: dict[str, tuple[Callable[[Hiring], dict[str, Any]], tuple[str, str], str]] = {
     "past": (shows(by_guild(past=True)), ("Withdraw", "policy_denied"), PAST),
     "past, as a JWT": (shows(by_guild("jwt", past=True)), ("Withdraw", "policy_denied"), PAST),
+    "past, beside a good one": (
+        shows(by_guild(), by_guild(past=True)),
+        ("Withdraw", "policy_denied"),
+        "1 presentation is by its holder; 1 credential holds; 1 credential was not valid then",
+    ),
     "past and forged": (shows(forged(by_guild(past=True))), ("Problem", "proof_invalid"), NOTHING),
     "past and forged, as a JWT": (shows(forged(by_guild("jwt", past=True))), ("Problem", "proof_invalid"), NOTHING),
     "past and forged, RDF": (
@@ -213,6 +218,20 @@ async def test_a_pack_of_what_was_refused_holds(world: World, tmp_path: Path, na
     hiring, heard = await shown(world, name, make)
     assert heard == expected
     assert said in await packed(world, hiring, tmp_path)
+    await hiring.line.hang_up()
+
+
+@pytest.mark.parametrize("ended", [{"past": True}, {"credentialSchema": SCHEMA}])
+async def test_what_counts_for_nothing_is_asked_for(world: World, ended: dict[str, Any]) -> None:
+    """HIRE-CRD-01, HIRE-TRU-22: who shows what has ended hears what is wanted in its place."""
+    hiring, heard = await shown(world, f"ended {ended}", shows(by_guild(**ended)))
+    assert heard == ("Withdraw", "policy_denied")
+    (said,) = [one for raw in hiring.line.frames if (one := json.loads(raw))["type"] == "Withdraw"]
+    assert [(need["code"], need["credential"]) for need in said["needed"]] == [("credential", "MembershipCredential")]
+    home = world.globex.home.path
+    (denied,) = (await asyncio.to_thread(run, "decision", "list", hiring.id, "--home", home, "--json")).values
+    replayed = await asyncio.to_thread(run, "decision", "replay", denied["id"], "--home", home)
+    assert replayed.code == 0, replayed
     await hiring.line.hang_up()
 
 

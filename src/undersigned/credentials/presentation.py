@@ -188,6 +188,7 @@ def verify_presentation(
     answered: Instant | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
+    left_out: list[CredentialError] | None = None,
 ) -> VerifiedPresentation:
     """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
 
@@ -195,8 +196,8 @@ def verify_presentation(
     comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
-    it, `documents` those of its `parties`. That a challenge is used once follows from the state machine. `answered` is
-    as of `verify_shown`.
+    it, `documents` those of its `parties`. That a challenge is used once follows from the state machine. `answered` and
+    `left_out` are as of `verify_shown`.
 
     Raises:
         FormatError: As `read_presentation`.
@@ -246,6 +247,7 @@ def verify_presentation(
         answered=answered,
         suites=suites,
         contexts=contexts,
+        left_out=left_out,
     )
     return VerifiedPresentation(
         holder=holder,
@@ -268,17 +270,19 @@ def verify_shown(
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
     foreign: bool = False,
+    left_out: list[CredentialError] | None = None,
 ) -> tuple[Credential, ...]:
     """The credentials of a presentation, once its holder made it in answer to this and each of them holds.
 
     Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
     to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
     `foreign` is as of `verify_proof`: between peers, the holder's proof has one spelling. `answered` is when what is
-    verified again was recorded: the holder's proof is good for minutes, and was checked in them.
+    verified again was recorded: the holder's proof is good for minutes, and was checked in them. `left_out` gets why a
+    credential is not among what is given back: not in its time, or of a schema that is not known here.
 
     Raises:
         As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`; `policy_denied` only where nothing
-            else is wrong.
+            else is wrong, and not with `left_out`.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
@@ -301,7 +305,7 @@ def verify_shown(
             foreign=foreign,
         )
     verified: list[Credential] = []
-    left_out: CredentialError | None = None
+    outside: list[CredentialError] = []
     for place, credential in enumerate(shown.credentials):
         try:
             verified.append(verify_issued(credential, documents=documents, now=now, suites=suites, contexts=contexts))
@@ -309,9 +313,11 @@ def verify_shown(
             error.path = f"/verifiableCredential/{place}{error.path}"
             if not isinstance(error, CredentialError) or error.code != "policy_denied":
                 raise
-            left_out = left_out or error  # a signature that does not hold behind it weighs more
+            outside.append(error)  # a signature that does not hold behind it weighs more
+    if outside and left_out is None:
+        raise outside[0]
     if left_out is not None:
-        raise left_out
+        left_out += outside
     return tuple(verified)
 
 

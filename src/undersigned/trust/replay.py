@@ -103,6 +103,7 @@ def replay(recorded: Decision, given: Restored) -> Decision:
         engagement=given.engagement,
         documents={did: found[0] for did, found in documents.items()},
         now=inputs.verified,
+        left_out=[],
     )
 
     # Step 3: the status of what was looked up, in the lists of then.

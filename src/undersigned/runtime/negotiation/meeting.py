@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from .asked import Change
 
 __all__ = ["Meeting"]
+
+_log = structlog.get_logger()
 
 PRESENTATION_SECONDS = 600
 MAX_TTL_SECONDS = 86_400.0
@@ -141,11 +144,7 @@ class Meeting:
         """
         self._shown.pop(engagement.id, None)
         self._relied.pop((engagement.id, OTHER[engagement.role]), None)
-        try:
-            await self._verify(engagement, message.presentation, message.answers, before=now)
-        except CredentialError as error:
-            if error.code != "policy_denied":
-                raise
+        await self._verify(engagement, message.presentation, message.answers, [], before=now)
 
     async def evaluate(
         self,
@@ -186,9 +185,12 @@ class Meeting:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known, whose = self._shown.get(engagement.id), self._agent.whose(engagement.id, engagement.peer)
         shown = known.presentation if known is not None else None
+        left_out: list[CredentialError] = []
         if known is None or shown is None or not await self._current(engagement.peer, known.documents, whose):
             with looked_up_for(whose):
-                shown = await self._verify(engagement, message.presentation, message.answers)
+                shown = await self._verify(engagement, message.presentation, message.answers, left_out)
+        for error in left_out:
+            _log.warning("a credential counts for nothing", engagement=engagement.id, error=str(error))
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         await self.beliefs.prepare(asked)
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
@@ -224,6 +226,10 @@ class Meeting:
             answers=answers,
             logs=tuple(file for file, _ in logs) if logs else (),
         )
+        if left_out and decision.outcome != "deny":
+            raise left_out[
+                0
+            ]  # a no says what else is wanted; but nothing is agreed on what does not hold as it was shown
         if decision.inputs.logs:
             # Others of whom they show something are whomever they like, and would crowd out those who are believed. Who
             # is believed stands not in the grounds alone: a reputation and Cedar read what no clause demands.
@@ -421,11 +427,12 @@ class Meeting:
         engagement: Engagement,
         presentation: JsonObject,
         challenge: Digest,
+        left_out: list[CredentialError],
         *,
         before: Instant | None = None,
     ) -> VerifiedPresentation:
         """Verifies it anew, now; or as of when it is about to be recorded, `before` issuers were asked for their keys:
-        whoever looks at the record later knows that time alone.
+        whoever looks at the record later knows that time alone. `left_out` is as of `verify_shown`.
         """
         read = read_presentation(presentation, strict=True)
         check_presented(read.credentials)
@@ -448,9 +455,11 @@ class Meeting:
             documents=documents,
             now=now,
             answered=answered,
+            left_out=left_out,
         )
         shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
-        self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
+        if not left_out:
+            self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
         return shown
 
     async def _recorded(self, engagement: Engagement) -> Instant | None:
