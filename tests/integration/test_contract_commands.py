@@ -646,9 +646,13 @@ def test_an_order_is_carried_out_once_whenever_its_peer_is_killed(tmp_path: Path
 
 
 def _appears(path: Path) -> None:
+    _holds(path.exists)
+
+
+def _holds(condition: Callable[[], object]) -> None:
     ends = time.monotonic() + SECONDS
-    while not path.exists():
-        assert time.monotonic() < ends, path
+    while not condition():
+        assert time.monotonic() < ends
         time.sleep(0.02)
 
 
@@ -696,6 +700,12 @@ def test_a_peer_is_started_for_an_order_only_if_it_could_carry_it_out(
     answers.append(run("contract", "suspend", goes_on, "--home", acme.path, "--json"))
     assert [one.code for one in answers] == [7, 7]
     assert [one.values[0]["taken"] for one in answers] == [False, True]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        command = ("contract", "cancel", goes_on, "--home", str(acme.path))
+        broken_off = Process([*UNDERSIGNED, *command], tmp_path)
+        _holds(lambda: list(acme.orders.glob("*.json")))
+        ended = broken_off.end(number)
+        assert (ended.code, list(acme.orders.glob("*.json"))) == (130, []), "the next peer would have carried it out"
 
 
 def asks_people(home: Home, folder: Path, *names: str) -> dict[str, Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +16,7 @@ from undersigned.ledger import Summary, surely_unwritten
 from undersigned.protocol import ENDED
 from undersigned.runtime import Answered, ContractOrder, Home, leave_order, take_back
 
+from .interrupts import ended_gently
 from .output import WAITS, Out, reading, summary_named
 from .words import plain
 
@@ -22,6 +25,7 @@ __all__ = ["named_in", "ordered", "require_done", "require_whole"]
 WAIT_SECONDS = 10.0
 """How long the running peer may take."""
 LOOK_SECONDS = 0.05
+TAKEN: Final = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
 
 
 async def ordered(out: Out, home: Home, order: ContractOrder, act: str, said: Callable[[Answered], int]) -> int:
@@ -33,20 +37,34 @@ async def ordered(out: Out, home: Home, order: ContractOrder, act: str, said: Ca
     """
     if surely_unwritten(home.ledger_url):
         return await _nobody(out, home, order, act)
-    answer = leave_order(home.orders, uuid4().hex, order)
+    with ended_gently():
+        answer = leave_order(home.orders, uuid4().hex, order)
+        try:
+            answered = await _heard(answer)
+        except asyncio.CancelledError:
+            # Left there it would be carried out by whichever peer starts next, days later too.
+            if not take_back(answer):
+                _unanswered(out, order, act, TAKEN, taken=True)
+            raise
+    if answered is None:
+        if take_back(answer):
+            return await _nobody(out, home, order, act)
+        return _unanswered(out, order, act, TAKEN, taken=True)
+    if answered.code == "not_found":
+        await _require_in_progress(home, order)
+    return said(answered)
+
+
+async def _heard(answer: Path) -> Answered | None:
+    """What became of an order; None if nobody said so in time."""
     ends = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < ends:
         if answer.exists():
             answered = msgspec.json.decode(answer.read_bytes(), type=Answered)
             answer.unlink()
-            if answered.code == "not_found":
-                await _require_in_progress(home, order)
-            return said(answered)
+            return answered
         await asyncio.sleep(LOOK_SECONDS)
-    if take_back(answer):
-        return await _nobody(out, home, order, act)
-    text = "the peer has taken it and not answered: it is carried out once, see 'contract show'"
-    return _unanswered(out, order, act, text, taken=True)
+    return None
 
 
 def require_done(said: Answered, hint: str = "") -> None:
