@@ -18,7 +18,7 @@ from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
 from undersigned.daemon.answers import Document
 from undersigned.daemon.new_keys import LOOK_UPS
 from undersigned.did import DidDocument, make_document
-from undersigned.encoding import Digest, Instant, canonicalize, seconds_between, shift
+from undersigned.encoding import Digest, Instant, canonicalize, digest_bytes, seconds_between, shift
 from undersigned.errors import VerificationError
 from undersigned.runtime import SystemClock
 from undersigned.runtime.signers import generate_key
@@ -190,6 +190,21 @@ async def test_a_provider_whose_document_is_none_any_more_is_refused_wherever_th
             world.hirer.gatherer._documents.clear()
             with refuses(VerificationError, "did_document_invalid"):
                 await desk.keys(world.contract)
+
+
+async def test_who_signs_nothing_does_not_hear_that_a_contract_is_known(world: World) -> None:
+    """HIRE-GTS-08, HIRE-GTS-03: nor while its provider's document cannot be had, which a signed request hears."""
+
+    async def gone(_: object) -> Any:
+        raise ConnectionResetError
+
+    world.provider._listener._answer = gone
+    world.hirer.gatherer._documents.clear()
+    async with gated(world, Service(), Ticks()) as (url, _):
+        for contract in (world.contract, digest_bytes(b"another")):
+            heard = await world.send(url, "GET", APP, (("Hire-Contract", contract),))
+            assert heard.no == (401, "proof_missing", "")
+        assert (await world.ask(url, "GET", APP)).no == (503, "status_unavailable", "")
 
 
 async def test_a_key_with_an_end_counts_until_then(world: World) -> None:

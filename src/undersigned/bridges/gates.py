@@ -134,9 +134,14 @@ def claimed_contract(request: Request) -> Digest:
 
 
 def verify_head(
-    request: Request, keys: ContractKeys | None, *, now: Instant, fresh: Callable[[DidUrl, str], bool]
+    request: Request,
+    keys: ContractKeys | UndersignedError | None,
+    *,
+    now: Instant,
+    fresh: Callable[[DidUrl, str], bool],
 ) -> VerifiedRequest:
-    """The request, once it is signed, fresh and new, by the provider of the contract that it names.
+    """The request, once it is signed, fresh and new, by the provider of the contract that it names. `keys` is None if
+    that is not known here, or why they cannot be had.
 
     Its body is not read yet: `request.body_digest` is what `Content-Digest` claims, and `check_body` follows.
 
@@ -144,13 +149,16 @@ def verify_head(
         ProofError: As `verify_request`; `proof_invalid` also for a contract that is not known here, so that who is no
             party does not learn which contracts there are.
         VerificationError: `key_not_authorized`.
+        UndersignedError: `keys`.
 
     Source: protocol-spec/14-gates.md, section 14.2
     """
     named = claimed_contract(request)
 
     def key(method: DidUrl) -> PublicKey:
-        # In the place of the key, so that until then a request is checked as one under a contract that is known.
+        # In the place of the key, so that until then a request is checked alike, whatever its contract.
+        if isinstance(keys, UndersignedError):
+            raise keys
         if keys is None or keys.contract != named:
             raise ProofError("proof_invalid", "no contract of this name is known here")
         return keys.key(method)

@@ -119,7 +119,11 @@ class Gatekeeper:
         """
         request = request_of(origin, method, path, headers)
         contract = claimed_contract(request)
-        keys = await self._keys(contract, self._keys_seconds)
+        try:
+            keys = await self._keys(contract, self._keys_seconds)
+        except UndersignedError as error:
+            # What is wrong before the key is said first: who has signed nothing does not hear that a contract is known.
+            keys = error
         try:
             verified = self._verified(request, contract, keys)
         except VerificationError as error:
@@ -128,7 +132,7 @@ class Gatekeeper:
             # It may be a new one, with which work goes on after a restart. One that is none causes no more than this.
             keys = await self._keys(contract, AGAIN_SECONDS, claimed_key(request))
             verified = self._verified(request, contract, keys)
-        assert keys is not None  # noqa: S101  (nothing is verified without)
+        assert isinstance(keys, ContractKeys)  # noqa: S101  (nothing is verified without)
         return VerifiedHead(request, verified, keys)
 
     def done(self, permit: str, *, happened: bool = True) -> None:
@@ -182,7 +186,9 @@ class Gatekeeper:
         _log.warning("request refused", method=method[:20], path=path[:200], status=status, error=str(error)[:500])
         return status, msgspec.json.encode(told)
 
-    def _verified(self, request: Request, contract: Digest, keys: ContractKeys | None) -> VerifiedRequest:
+    def _verified(
+        self, request: Request, contract: Digest, keys: ContractKeys | UndersignedError | None
+    ) -> VerifiedRequest:
         return verify_head(request, keys, now=self._clock.now(), fresh=partial(self._first, contract))
 
     def _first(self, contract: Digest, keyid: DidUrl, nonce: str) -> bool:
