@@ -42,7 +42,7 @@ from undersigned.bridges.http_signatures import content_digest
 from undersigned.daemon import Ask, GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.gate_desk import AnswerToSign
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import ProofError, ScopeError, TransportError
+from undersigned.errors import ConfigurationError, ProofError, ScopeError, TransportError
 from undersigned.runtime import Permit
 from undersigned.runtime.engagement.turn import Say
 from undersigned.transport import Identity
@@ -781,23 +781,28 @@ async def test_a_field_of_an_answer_goes_on_as_it_is_or_the_answer_does_not(worl
         upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         gate = RequestGate(desk, world.rules, sign_answers=signs)
         async with GateProxy(gate, upstream, told=told.append) as proxy:
-            field = "Bär".encode()
-            heard = await world.ask(proxy.url, "GET", APP)
-            assert (heard.status, heard.headers["X-Name"]) == (200, "Bär")
+            for code in ("utf-8", "latin-1"):
+                field = "Bär".encode(code)
+                heard = await world.ask(proxy.url, "GET", APP)
+                assert (heard.status, heard.headers["X-Name"]) == (200, "Bär")
             field = b"a\x0bb"
             heard = await world.ask(proxy.url, "GET", APP)
             assert heard.no == (502, "upstream_failed", "")
-    assert [one["status"] for one in told] == [200, 502]
+    assert [one["status"] for one in told] == [200, 200, 502]
 
 
+@pytest.mark.parametrize("kind", ["", "text/plain"], ids=["no type", "a type"])
 @pytest.mark.parametrize("length", ["Content-Length: 2\r\n", ""], ids=["length", "until it ends"])
 @pytest.mark.parametrize("body", [b"ok", b""], ids=["body", "empty"])
-async def test_an_answer_without_a_type_is_signed_as_it_is_sent(world: World, length: str, body: bytes) -> None:
+async def test_an_answer_is_signed_with_the_type_that_is_sent(
+    world: World, kind: str, length: str, body: bytes
+) -> None:
     """HIRE-GTS-14: HTTP's server adds a type to what has none, and who asked refuses what no signature covers."""
+    head = length.replace("2", str(len(body))) + (f"Content-Type: {kind}\r\n" if kind else "")
 
     async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 200 OK\r\n{length.replace('2', str(len(body)))}\r\n".encode() + body)
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
         writer.close()
 
     async with await asyncio.start_server(answers, "127.0.0.1", 0) as server, world.desk() as desk:
@@ -805,8 +810,16 @@ async def test_an_answer_without_a_type_is_signed_as_it_is_sent(world: World, le
         async with GateProxy(RequestGate(desk, world.rules, sign_answers=True), upstream) as proxy:
             fields = await world.signed("GET", APP)
             heard = await world.send(proxy.url, "GET", APP, fields)
-    assert (heard.status, heard.body) == (200, body)
+    assert (heard.status, heard.body, heard.headers["Content-Type"]) == (200, body, kind or "application/octet-stream")
     assert await world.judged(heard, "GET", APP, fields) == "good"
+
+
+async def test_a_proxy_that_cannot_listen_says_so() -> None:
+    desk: Any = None
+    gate = RequestGate(desk, read_rules(tomllib.loads(RULES)))
+    async with GateProxy(gate, "http://127.0.0.1:9") as proxy:
+        with refuses(ConfigurationError, "bad_configuration"):
+            await GateProxy(gate, "http://127.0.0.1:9", port=proxy.port).start()
 
 
 @pytest.mark.parametrize("ends", ["start", "stop"])
