@@ -5,7 +5,7 @@ import { HireError, check } from './errors.js';
 import { asWritten, checkAddress, multikeys, safeLookup } from './did.js';
 import { digestOfBytes } from './encoding.js';
 import { admit } from './gate.js';
-import { signRequest, verifyRequest } from './requests.js';
+import { claimedKey, signRequest, verifyRequest } from './requests.js';
 import { tables } from './spec.js';
 
 const BYTES = 64 * 1024 * 1024;
@@ -67,10 +67,10 @@ export async function serveArtifact(peer, request) {
     check(request.method === 'GET', 'bad_request', 'method');
     const contract = request.headers.find(([name]) => name.toLowerCase() === 'hire-contract')?.[1] ?? '';
     const provider = peer.findContract(contract)?.with;
-    if (!provider) throw new HireError('proof_invalid', 'no such contract');
-    const document = await peer.resolver.resolve(provider);
-    const methods = multikeys(document, 'authentication', peer.now());
-    verifyRequest(request, { origin: peer.origin, now: peer.now(), contract, provider, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
+    const method = claimedKey(request); // who has signed nothing hears that, whatever the contract; and a key may be new, with which work goes on after a restart
+    const methods = provider ? multikeys(await peer.resolver.resolve(provider, { method }), 'authentication', peer.now()) : {};
+    const known = provider ? { contract, provider } : { contract: '', provider: '' };
+    verifyRequest(request, { origin: peer.origin, now: peer.now(), ...known, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
     return { status: 200, body: given(peer, /** @type {any} */ (peer.findContract(contract)), request.path) }; // it may have been put away meanwhile
   } catch (error) {
     const code = error instanceof HireError ? error.code : 'internal';

@@ -47,6 +47,9 @@ function signatureOf(headers, tag) {
 /** @param {{params: [string, any][]}} member @param {string} name @returns {any} */
 const param = (member, name) => member.params.find(([one]) => one === name)?.[1];
 
+/** The method that a request claims to be signed by. @param {Request} request @returns {any} what stands there */
+export const claimedKey = ({ headers }) => param(signatureOf(headers, 'hire').input, 'keyid');
+
 /** @param {import('./fields.js').Member} input @param {number} now */
 function checkAge(input, now) {
   const [created, expires] = [param(input, 'created'), param(input, 'expires')];
