@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from integration.hires import REPORT, did_of, soon_reviewed, summarise, two_homes, until
+from integration.hires import REPORT, Hands, did_of, soon_reviewed, summarise, two_homes, until
 from undersigned.daemon import Peer
 from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
@@ -19,6 +20,7 @@ from undersigned.errors import Closed, PolicyError, ScopeError, TransportError, 
 from undersigned.evidence import verify_pack
 from undersigned.messages import Review, Sync, decode_message, draft
 from undersigned.runtime import Home, Job, Reviewed, SystemClock, export_pack
+from undersigned.runtime.clock import AHEAD_HINT
 from undersigned.runtime.negotiation.sealing import seal
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
@@ -423,6 +425,25 @@ async def test_a_fault_moves_nothing_and_is_not_answered(tmp_path: Path) -> None
         assert not [raw for _, raw in acme.received[said:] if b'"Fault"' in raw or b'"Problem"' in raw]
         go.set()
         assert (await hiring).criteria is not None
+
+
+async def test_whose_clock_was_put_ahead_is_told_so(tmp_path: Path) -> None:
+    """HIRE-PRF-03: all that it says from then on is refused, by a code and no more."""
+    clock, (acme, globex) = Hands(), await two_homes(tmp_path)
+
+    async def work(job: Job) -> None:
+        clock.ahead = 120
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    with capture_logs() as logs:
+        async with Peer.open(acme) as hirer, Peer.open(globex, clock=clock, handlers={"summary": work}) as provider:
+            hiring = asyncio.create_task(hire(hirer, provider))
+            await until(lambda: [one for one in logs if one["event"] == "the peer refused something"])
+            hiring.cancel()
+            await asyncio.gather(hiring, return_exceptions=True)
+    told = next(one for one in logs if one["event"] == "the peer refused something")
+    assert b"proof_from_future" in told["said"]
+    assert told["hint"] == AHEAD_HINT
 
 
 async def test_what_was_delivered_is_not_given_out_before_it_was_checked(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from undersigned.encoding import Instant, format_instant, parse_instant, seconds
 from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.proof import MAX_SKEW_SECONDS
 
-__all__ = ["LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
+__all__ = ["AHEAD_HINT", "LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
 
 _log: Final = structlog.get_logger()
 
@@ -31,6 +31,8 @@ LEAP_SECONDS: Final = 3600
 """A jump ahead by more than this is not believed at once."""
 CONFIRM_SECONDS: Final = 5.0
 """How long such a jump has to last, by the steady clock, until it is."""
+AHEAD_HINT: Final = f"our clock is more than {MAX_SKEW_SECONDS} s ahead of theirs: whichever is wrong has to be set"
+"""For an operator whose peer says `proof_from_future`."""
 LOOK_SECONDS: Final = 60.0
 """So often whoever waits for an instant looks whether it has come."""
 

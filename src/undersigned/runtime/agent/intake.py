@@ -27,6 +27,7 @@ from undersigned.messages import (
     verify_message,
 )
 from undersigned.protocol import HIRER, begin
+from undersigned.runtime.clock import AHEAD_HINT
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.inbox import Arrived
 from undersigned.runtime.engagement.turn import Event
@@ -245,7 +246,8 @@ class Intake:
         costs = not error.row.retryable
         costs = costs or (error.code in LOOKED_UP and not self._agent.conversations.bound_to(peer))
         if refusal is not None:
-            self._log("the peer refused something", channel, peer, said=raw[:256])
+            hint = {"hint": AHEAD_HINT} if refusal == "proof_from_future" else {}
+            self._log("the peer refused something", channel, peer, said=raw[:256], **hint)
             self._doubted(peer, refusal)
         else:
             self._log("message refused", channel, peer, error=str(error))

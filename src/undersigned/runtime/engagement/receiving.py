@@ -31,6 +31,7 @@ from undersigned.messages import (
     check_recordable,
 )
 from undersigned.protocol import Early, Engagement, Received, early, judge
+from undersigned.runtime.clock import AHEAD_HINT
 
 from .inbox import Arrived
 from .journal import Journal, heard_at
@@ -157,6 +158,7 @@ class Receiver(Speaker):
         elif isinstance(body, Problem):
             diverged = body.code == "ledger_diverged" and not self.diverged
             hint = {"hint": DIVERGED_HINT} if diverged else {}
+            hint |= {"hint": AHEAD_HINT} if body.code == "proof_from_future" else {}
             _log.warning("the peer refused a message", engagement=self.id, code=body.code, **hint)
             turn.durable |= diverged and self.journal.live  # whoever looks into the ledger is told, too
             self.diverged = self.diverged or diverged
