@@ -360,6 +360,25 @@ async def test_a_server_that_knows_of_a_suspension_first_is_asked_again(
         assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
 
 
+async def test_a_server_whose_gate_can_ask_nobody_for_a_moment_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-11: as an input is, where its hirer is away: it starts anew, say, and nothing was done."""
+    monkeypatch.setattr(acting, "RETRY_SECONDS", 0.05)
+    async with shop(tmp_path) as it:
+        desk = it.world.hirer._for_gates
+        assert desk is not None
+        await desk.stop()
+        asked = asyncio.create_task(it.get("/orders", method="POST", body=b"ink", amounts={"EUR": "0.5"}))
+        await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
+        assert not asked.done()
+        await desk.start()
+        assert (await asked).body == b"done: /orders"
+        assert [one.allowed for one in it.world.job.actions] == [True, False]
+        ours = await it.world.provider.ledger.usage(it.world.job.contract)
+        assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
+
+
 @pytest.mark.parametrize("what", ["a request", "an answer that comes late", "an input"])
 async def test_a_server_that_has_not_heard_of_our_seal_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

@@ -49,6 +49,8 @@ SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
 SUSPENDING_CLAUSES = frozenset({"state", "parent", SUSPENDING_CLAUSE})
 """Of the hirer's gate: it has suspended the contract or that above it, or our credentials do not hold."""
+AGAIN_CODES = frozenset({"overloaded", "status_unavailable"})
+"""Of the hirer's gate, which has let nothing in: it can ask nobody now, since the hirer starts anew, say."""
 
 
 class Acting(AbstractAsyncContextManager[Permit]):
@@ -132,12 +134,13 @@ class Admission:
     async def refused_there(self, asked: Action, error: ScopeError, before: Engagement, paused: float) -> float:
         """After the no of a gate of the hirer's, `paused` seconds after the one before: for how long this waited, if it
         is to be asked again. It goes by what the hirer sent and has taken, so it may know of a suspension before we do,
-        and of what we sealed after us; `before` is how the engagement was when that was asked.
+        and of what we sealed after us; and the hirer may be away for a moment. `before` is how the engagement was when
+        that was asked.
 
         Raises:
             ScopeError: `error`: nothing is waited for.
         """
-        waits = error.clause in SUSPENDING_CLAUSES or changed_unheard(before)
+        waits = error.code in AGAIN_CODES or error.clause in SUSPENDING_CLAUSES or changed_unheard(before)
         waits = waits and self._conversation.engagement.state in ("working", "suspended")
         if not (waits and paused):
             self.refused(asked, self._agent.clock.now(), error)

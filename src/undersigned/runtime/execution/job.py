@@ -316,8 +316,8 @@ class Job:
 
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
         https is used, to addresses that may be dialled, and from a local state folder http on this machine; a redirect
-        is an answer like any other and is not followed. A gate that says no because the contract is suspended, or that
-        may not know yet of a change which we sealed, is asked again: this waits as `act` does.
+        is an answer like any other and is not followed. A gate that says no because the contract is suspended, that may
+        not know yet of a change which we sealed, or that can ask nobody now, is asked again: this waits as `act` does.
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
