@@ -1417,6 +1417,15 @@ def _contradictions() -> None:
     mended(straight)
 
 
+@mutant("takes prices below nothing", "HIRE-CTR-06", "document-negative-price")
+def _negative_prices() -> None:
+    def positive(value: Any) -> None:
+        price = value["document"]["terms"]["price"]
+        price["amount"] = price["amount"].removeprefix("-")
+
+    mended(positive)
+
+
 @mutant(
     "reads scopes as it likes",
     "HIRE-SCO-02",

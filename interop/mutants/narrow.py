@@ -412,15 +412,6 @@ def _anybodys() -> None:
     compared(lambda document, fits: document.update(provider=fits["provider"]))
 
 
-@mutant("takes prices below nothing", "HIRE-CTR-06", "document-negative-price")
-def _negative_prices() -> None:
-    def positive(document: Any, _: Any) -> None:
-        price = document["terms"]["price"]
-        price["amount"] = price["amount"].removeprefix("-")
-
-    compared(positive)
-
-
 @mutant("takes a second signature that does not name the first", "HIRE-CTR-07", "proof-of-acceptance-alone")
 def _signs_alone() -> None:
     real = papers.Papers.check_acceptance

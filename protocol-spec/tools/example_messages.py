@@ -517,6 +517,9 @@ def refused() -> dict[str, dict[str, Any]]:
     change("digest-hex", "start", wrong, "/contract", "a digest in hex", contract="00" * 32)
     change("instant-offset", "bid", wrong, "/validUntil", "an offset", validUntil="2026-11-24T09:00:00+01:00")
     change("instant-no-day", "bid", wrong, "/validUntil", "a day that is not", validUntil="2026-02-29T09:00:00Z")
+    less = "a release by which less than nothing is owed"
+    there = "/document/settlement/amount"
+    change("release-below-nothing", "offer-release", wrong, there, less, document__settlement__amount="-1")
     change("amount-zeros", "closing-hirer", wrong, "/settlement/amount", "a trailing zero", settlement__amount="25.0")
     change("amount-number", "closing-hirer", wrong, "/settlement/amount", "a number", settlement__amount=25)
     change("nonce-short", "profile", wrong, "/nonce", "31 bytes", nonce="u" + base64url_encode(bytes(31)))

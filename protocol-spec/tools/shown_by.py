@@ -283,7 +283,12 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CTR-03": ("journals/document-of-another-*", "journals/document-with-*", "journals/amendment-for-others"),
     "HIRE-CTR-04": ("contracts/*-method-not-named",),
     "HIRE-CTR-05": ("contracts/*-terms-of-another-name",),
-    "HIRE-CTR-06": ("schemas/amount-*",),
+    "HIRE-CTR-06": (
+        "schemas/amount-*",
+        "schemas/release-below-nothing",
+        "contracts/*-fee-negative",
+        "journals/ruling-for-less-than-nothing",
+    ),
     "HIRE-CTR-07": (
         "contracts/*-proof-names-none",
         "contracts/*-proofs-swapped",

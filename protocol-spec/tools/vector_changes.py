@@ -529,6 +529,12 @@ def _disputes() -> Iterator[Vector]:
             {**good["ruling"], "@id": good["ruling"]["id"]},
         ),
         (
+            "ruling-for-less-than-nothing",
+            "a ruling by which the provider would owe",
+            "schema_violation",
+            changed(good["ruling"], amount="-1"),
+        ),
+        (
             "ruling-on-no-contract",
             "a ruling that does not say on which contract",
             "schema_violation",

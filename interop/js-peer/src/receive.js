@@ -4,7 +4,7 @@ import { countersigned, verifyAccepted, verifyOffered } from './contract.js';
 import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
-import { verifyProof } from './proofs.js';
+import { verifyAlone } from './proofs.js';
 import { assertionKeys, checkNames } from './did.js';
 import { digestOfHash, hashOfDigest } from './encoding.js';
 import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
@@ -166,10 +166,10 @@ async function checkVerdict({ state, messages, documents }, message, { resolver,
 export async function checkRuling({ state }, message, { resolver, at }) {
   const { ruling } = message;
   checkShape('ArbiterRuling', ruling);
-  const { proof, ...rest } = ruling;
+  const { proof } = ruling;
   check(proof !== undefined, 'proof_missing', 'ruling');
   const named = (/** @type {string} */ did) => String(proof.verificationMethod).startsWith(`${did}#`);
   const arbiter = state.arbiters.find(named) ?? state.arbiters.at(-1);
   check(arbiter !== undefined, 'terms_mismatch', 'no arbiter');
-  await verifyProof(rest, proof, { did: await resolver.resolve(arbiter, { fresh: true }), purpose: 'assertionMethod', now: at });
+  await verifyAlone(ruling, { did: await resolver.resolve(arbiter, { fresh: true }), purpose: 'assertionMethod', now: at, lasting: true }); // a ruling stays provable
 }

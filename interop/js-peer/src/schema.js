@@ -151,11 +151,10 @@ function checkTerms({ terms, id }, at) {
   bad(start <= finish, '/deadlines/finish');
   bad(finish <= until, '/deadlines/until');
   bad(duration(terms.deadlines.heartbeat) > 0, '/deadlines/heartbeat');
-  bad(!terms.price.amount.startsWith('-'), '/price/amount');
   bad(terms.subcontracting.depth > 0 === terms.subcontracting.allowed, '/subcontracting/depth');
   for (const way of ['notice', 'fee']) bad((terms.termination[way] !== undefined) === (terms.termination.convenience === way), `/termination/${way}`);
   const { fee } = terms.termination;
-  bad(!fee || (!fee.amount.startsWith('-') && fee.currency === terms.price.currency), '/termination/fee');
+  bad(!fee || fee.currency === terms.price.currency, '/termination/fee');
   once(terms.evidence.predicates, '/evidence/predicates');
   // what one message has to answer fits into its lists
   bad(terms.deliverables.length + (terms.evidence.sbom === undefined ? 0 : 1) <= 64, '/deliverables');

@@ -32,10 +32,15 @@ test('a dispute of either side, and the ruling that ends it (HIRE-LIF-21, HIRE-L
     '@context': CONTEXT, id: newId(), type: 'ArbiterRuling', contract, dispute: ours.engagement.state.disputes[0].digest, outcome: 'divided', amount: '1.5', currency: 'EUR', reasons: 'Each is right in part.',
   };
   assert.equal(dispute.about, theirs.engagement.moves.hirer.at(-1)?.digest);
-  const signed = async (/** @type {any} */ key) => ({ ...content, proof: await makeProof(content, key, { cryptosuite: 'eddsa-jcs-2022', proofPurpose: 'assertionMethod', created: instant(hirer.now()) }) });
+  const signed = async (/** @type {any} */ key, options = {}, said = content) => ({ ...said, proof: await makeProof(said, key, { cryptosuite: 'eddsa-jcs-2022', proofPurpose: 'assertionMethod', created: instant(hirer.now()), ...options }) });
   await assert.rejects(say(ours, 'Ruling', { ruling: await signed(keyOfDidKey(randomBytes(32))) }), { code: 'key_not_authorized' });
   await assert.rejects(say(ours, 'Terminate', { cause: 'convenience' }), { code: 'wrong_state' });
-  await say(ours, 'Ruling', { ruling: await signed(arbiter) });
+  const past = instant(hirer.now() - 3600);
+  for (const [options, code] of /** @type {any[]} */ ([[{ created: 'yesterday' }, 'schema_violation'], [{ expires: past }, 'proof_invalid'], [{ previousProof: newId() }, 'proof_invalid']])) {
+    await assert.rejects(say(ours, 'Ruling', { ruling: await signed(arbiter, options) }), { code }, JSON.stringify(options));
+  }
+  await assert.rejects(say(ours, 'Ruling', { ruling: await signed(arbiter, {}, { ...content, amount: '-1.5' }) }), { code: 'schema_violation' });
+  await say(ours, 'Ruling', { ruling: await signed(arbiter, { created: past, expires: past }) }); // it stays provable
   await both('closed');
   assert.deepEqual([ours, theirs].map(({ engagement }) => owed(engagement.state)), [{ amount: '1.5', currency: 'EUR' }, { amount: '1.5', currency: 'EUR' }]);
   await assert.rejects(say(ours, 'Dispute', { claim: 'Once more.' }), { code: 'wrong_state' });

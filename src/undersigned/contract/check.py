@@ -35,7 +35,6 @@ from undersigned.encoding import (
     EngagementId,
     canonicalize,
     check_sayable,
-    compare_amounts,
     digest_of,
     from_struct,
     parse_duration,
@@ -174,8 +173,6 @@ def check_parts(read: Document) -> None:
                 raise _wrong(f"/methods/{role}", f"methods of {did}", method)
 
     if isinstance(read, ReleaseDocument):
-        if compare_amounts(read.settlement.amount, "0") < 0:
-            raise _wrong("/settlement/amount", "an amount that is not negative", read.settlement.amount)
         return
     # Step 3: who judges the work, or a dispute about it, is neither of the two. Without a verifier the hirer does.
     terms = read.terms
@@ -321,8 +318,6 @@ def _check_terms(terms: Terms) -> None:
             raise _wrong(f"/terms/deadlines/{later}", f"an instant not before {earlier}, {first}", second)
     if parse_duration(at.heartbeat) <= 0:
         raise _wrong("/terms/deadlines/heartbeat", "a duration longer than none", at.heartbeat)
-    if compare_amounts(terms.price.amount, "0") < 0:
-        raise _wrong("/terms/price/amount", "an amount that is not negative", terms.price.amount)
     if (terms.subcontracting.depth > 0) != terms.subcontracting.allowed:
         raise _wrong("/terms/subcontracting/depth", "0 exactly if not allowed", terms.subcontracting.depth)
     ending = terms.termination
@@ -330,8 +325,6 @@ def _check_terms(terms: Terms) -> None:
         raise _wrong("/terms/termination/notice", "a notice exactly if convenience is notice", ending.notice)
     if (ending.fee is not None) != (ending.convenience == "fee"):
         raise _wrong("/terms/termination/fee", "a fee exactly if convenience is fee", ending.convenience)
-    if ending.fee is not None and compare_amounts(ending.fee.amount, "0") < 0:
-        raise _wrong("/terms/termination/fee/amount", "an amount that is not negative", ending.fee.amount)
     if ending.fee is not None and ending.fee.currency != terms.price.currency:
         raise _wrong("/terms/termination/fee/currency", f"{terms.price.currency}, as of the price", ending.fee.currency)
     _once(tuple([deliverable.name for deliverable in terms.deliverables]), "/terms/deliverables")

@@ -12,8 +12,8 @@ from msgspec import Struct, field
 
 from undersigned.contract.check import read_linked
 from undersigned.contract.terms import Currency, Text
-from undersigned.encoding import Amount, Did, DidUrl, Digest, Instant, JsonObject, MessageId, compare_amounts
-from undersigned.errors import FormatError, ProofError
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, MessageId, Owed
+from undersigned.errors import ProofError
 from undersigned.proof import KeyLookup, proof_config, verify_proof
 
 __all__ = ["ArbiterRuling", "Ruled", "read_ruling", "ruled_by", "ruling_config", "verify_ruling"]
@@ -37,7 +37,7 @@ class ArbiterRuling(
     """Digest of the `Dispute`."""
     outcome: Ruled
     """Who is right."""
-    amount: Amount
+    amount: Owed
     """What the hirer owes, all told; may be 0."""
     currency: Currency
     reasons: Text
@@ -54,12 +54,9 @@ def read_ruling(document: Mapping[str, Any]) -> ArbiterRuling:
     """The ruling in this JSON object; its proof is not looked at.
 
     Raises:
-        FormatError: As `read_linked`; `schema_violation`: also for an amount below 0.
+        FormatError: As `read_linked`.
     """
-    read = read_linked(document, ArbiterRuling)
-    if compare_amounts(read.amount, "0") < 0:
-        raise FormatError("schema_violation", f"expected 0 or more; came {read.amount}", path="/amount")
-    return read
+    return read_linked(document, ArbiterRuling)
 
 
 def ruled_by(document: Mapping[str, Any], arbiters: Sequence[Did]) -> Did:

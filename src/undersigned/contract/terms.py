@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from undersigned.encoding import Amount, Did, Digest, Duration, Instant
+from undersigned.encoding import Did, Digest, Duration, Instant, Owed
 from undersigned.scope import WireScope
 
 __all__ = [
@@ -82,7 +82,7 @@ class Deliverable(_Part, frozen=True, kw_only=True):
 class Price(_Part, frozen=True, kw_only=True):
     """What the work costs, whole."""
 
-    amount: Amount
+    amount: Owed
     currency: Currency
 
     def __str__(self) -> str:

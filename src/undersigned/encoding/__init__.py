@@ -79,6 +79,7 @@ from undersigned.encoding.types import (
     JsonObject,
     JsonValue,
     MessageId,
+    Owed,
     in_words,
 )
 
@@ -117,6 +118,7 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "MessageId",
+    "Owed",
     "add_amounts",
     "base58_decode",
     "base58_encode",

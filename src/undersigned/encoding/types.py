@@ -35,6 +35,7 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "MessageId",
+    "Owed",
     "in_words",
 ]
 
@@ -62,6 +63,7 @@ DURATION_PATTERN: Final = (
     r"^P(?!(?:\n|$))(?:[0-9]{1,5}D)?(?:T(?=[0-9])(?:[0-9]{1,7}H)?(?:[0-9]{1,9}M)?(?:[0-9]{1,10}S)?)?" + END
 )
 AMOUNT_PATTERN: Final = rf"^(?:0|-?(?:[1-9][0-9]{{0,17}}(?:\.[0-9]{{0,8}}[1-9])?|0\.[0-9]{{0,8}}[1-9])){END}"
+OWED_PATTERN: Final = AMOUNT_PATTERN.replace("-?", "")
 
 # What is usual stands outside the alternation, where a matcher takes it in one stride: usual* (special usual*)*.
 _ID: Final = "[A-Za-z0-9._-]"
@@ -86,6 +88,8 @@ Duration: TypeAlias = Annotated[str, Meta(pattern=DURATION_PATTERN, title="Durat
 """`PnDTnHnMnS` in whole numbers with at least one part. No years, months or weeks: their length varies or misleads."""
 Amount: TypeAlias = Annotated[str, Meta(pattern=AMOUNT_PATTERN, title="Amount")]
 """Exact decimal as text: up to 18 digits before the point and 9 after, no exponent, trailing zero or minus zero."""
+Owed: TypeAlias = Annotated[str, Meta(pattern=OWED_PATTERN, description="An amount that is not negative.")]
+"""What somebody pays, owes or used: never less than nothing."""
 Did: TypeAlias = Annotated[str, Meta(pattern=DID_PATTERN, max_length=2048, title="Did")]
 """A DID as in DID Core, 3.1, at most 2,048 characters."""
 DidUrl: TypeAlias = Annotated[str, Meta(pattern=DIDURL_PATTERN, max_length=2048, title="DidUrl")]
@@ -93,6 +97,7 @@ DidUrl: TypeAlias = Annotated[str, Meta(pattern=DIDURL_PATTERN, max_length=2048,
 
 _SHAPES: Final = (
     (AMOUNT_PATTERN, "an amount in its only spelling, such as 2.5"),
+    (OWED_PATTERN, "an amount that is not negative, in its only spelling"),
     (DIDURL_PATTERN, "a DID URL"),
     (DID_PATTERN, "a DID"),
     (DIGEST_PATTERN, "a sha2-256 digest, u and 46 characters"),

@@ -15,7 +15,6 @@ from msgspec import Meta, Struct, ValidationError, convert, field, to_builtins
 
 from undersigned.contract import Role
 from undersigned.encoding import (
-    AMOUNT_PATTERN,
     END,
     Did,
     DidUrl,
@@ -24,6 +23,7 @@ from undersigned.encoding import (
     EngagementId,
     Instant,
     MessageId,
+    Owed,
     canonicalize,
     check_sayable,
 )
@@ -125,7 +125,6 @@ Pointer = Annotated[
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, max_length=3, description="An ISO 4217 code.")]
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="A place in a row that starts at 1.")]
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
-Owed = Annotated[str, Meta(pattern=AMOUNT_PATTERN.replace("-?", ""), description="An amount that is not negative.")]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 
 Digests = Annotated[tuple[Digest, ...], Meta(max_length=MAX_ITEMS)]

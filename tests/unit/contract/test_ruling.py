@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -65,6 +66,22 @@ def test_of_two_rulings_both_sides_count_the_same() -> None:
 def test_another_ruling_is_none(document: dict[str, Any], code: str) -> None:
     """HIRE-LIF-22."""
     with refuses(ProofError, code):
+        verify_ruling(document, arbiter=ARBITER.did, keys=KEYS)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"created": "2020-01-01T00:00:00Z", "expires": "2020-01-01T00:00:00Z"}, None),
+        ({"created": "2900-01-01T00:00:00Z"}, None),
+        ({"created": "yesterday"}, "schema_violation"),
+        ({"expires": "2020-01-01T00:00:00Z"}, "proof_invalid"),
+    ],
+)
+def test_its_times_are_in_order_and_held_against_no_clock(options: dict[str, str], code: str | None) -> None:
+    """HIRE-LIF-22: it stays provable."""
+    document = ARBITER.prove(RULING, {**ruling_config("eddsa-jcs-2022", ARBITER.method, NOW), **options})
+    with nullcontext() if code is None else refuses((FormatError, ProofError), code):
         verify_ruling(document, arbiter=ARBITER.did, keys=KEYS)
 
 

@@ -39,10 +39,7 @@ function checkParts(document) {
     if (!isSortedSet(methods[role])) throw wrong(`/methods/${role}`, "a sorted set");
     if (methods[role].some((method) => method.split("#")[0] !== did)) throw wrong(`/methods/${role}`, `methods of ${did}`);
   }
-  if (!terms) {
-    if (units(document.settlement.amount) < 0n) throw wrong("/settlement/amount", "an amount that is not negative");
-    return;
-  }
+  if (!terms) return;
   if (terms.evidence.verifier === hirer || terms.evidence.verifier === provider) throw wrong("/terms/evidence/verifier", "another than the parties");
   if (terms.arbiter === hirer || terms.arbiter === provider) throw wrong("/terms/arbiter", "another than the parties");
   checkTerms(terms, wrong);
@@ -54,13 +51,12 @@ function checkTerms(terms, wrong) {
   const { deadlines, subcontracting, termination } = terms;
   const times = [deadlines.notBefore ?? deadlines.start, deadlines.start, deadlines.finish, deadlines.until];
   if (!equal(times, times.toSorted())) throw wrong("/terms/deadlines", "instants in order");
-  if (units(terms.price.amount) < 0n) throw wrong("/terms/price/amount", "an amount that is not negative");
   if (subcontracting.depth > 0 !== subcontracting.allowed) throw wrong("/terms/subcontracting/depth", "0 exactly if not allowed");
   if (has(termination, "notice") !== (termination.convenience === "notice")) throw wrong("/terms/termination/notice", "a notice exactly if agreed");
   if (has(termination, "fee") !== (termination.convenience === "fee")) throw wrong("/terms/termination/fee", "a fee exactly if agreed");
   if (!/[1-9]/.test(deadlines.heartbeat)) throw wrong("/terms/deadlines/heartbeat", "a duration longer than none");
   const { fee } = termination;
-  if (fee && (units(fee.amount) < 0n || fee.currency !== terms.price.currency)) throw wrong("/terms/termination/fee", "a fee as the price is");
+  if (fee && fee.currency !== terms.price.currency) throw wrong("/terms/termination/fee", "a fee as the price is");
   const once = (names) => new Set(names).size === names.length;
   if (!once(terms.evidence.predicates)) throw wrong("/terms/evidence/predicates", "each predicate once");
   const criteria = criteriaOf(terms);
@@ -152,7 +148,6 @@ function acceptedBy(document, proof) {
 
 function checkRuling(ruling) {
   checkLinked(DATA.schemas.ArbiterRuling, ruling);
-  if (units(ruling.amount) < 0n) throw new Refused("schema_violation", "expected 0 or more", "/amount");
 }
 
 async function verifyRuling(ruling, arbiter, keyFor) {
