@@ -26,6 +26,7 @@ from example_parties import (
     signed_checkpoint,
     statement,
 )
+from msgspec.structs import replace
 
 from undersigned.attestation import ActionTaken, UsageLine, accepted, make_statement, work
 from undersigned.encoding import base64url_encode, digest_bytes, digest_from_hex, digest_of, multibase_encode, shift
@@ -294,7 +295,8 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         del body[name]
     for name in ("previous", "seen", "proof"):
         del body[name]
-    body |= {"tender": tender, "opens": "provider", "continues": digest_bytes(b"a withdrawal")}
+    once = replace(opened.limits, rounds=1)
+    body |= {"tender": tender, "opens": "provider", "limits": once, "continues": digest_bytes(b"a withdrawal")}
     talk = Talk(suite=suite)
     said["inquiry-tender"] = talk.say(Inquiry, "hirer", **body)
     said["bid"] = talk.say(

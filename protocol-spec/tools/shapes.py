@@ -58,7 +58,7 @@ def describe(shape: Any) -> str:
         case shape_of.UnionType():
             return " or ".join(describe(one) for one in shape.types if not isinstance(one, shape_of.NoneType))
         case shape_of.LiteralType():
-            return ", ".join(f"`{value}`" for value in shape.values)
+            return ", ".join(f"`{value}`" if isinstance(value, str) else f"integer {value}" for value in shape.values)
         case shape_of.StructType():
             return f"[{shape.cls.__name__}](#{shape.cls.__name__.lower()})"
         case shape_of.VarTupleType() | shape_of.ListType():

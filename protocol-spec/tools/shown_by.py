@@ -417,7 +417,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/rounds",
         "linkage/too-many",
     ),
-    "HIRE-MSG-01": ("messages/refused/closes-too-early",),
+    "HIRE-MSG-01": ("messages/refused/closes-too-early", "messages/refused/tender-*"),
     "HIRE-MSG-02": ("schemas/request-both", "schemas/request-none"),
     "HIRE-MSG-03": ("schemas/names-none",),
     "HIRE-MSG-04": ("schemas/inclusion-alone",),

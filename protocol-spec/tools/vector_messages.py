@@ -474,6 +474,13 @@ def _addresses() -> Iterator[Vector]:
     yield _refused("engagement-of-others", "an engagement id of another nonce", alien, "wrong_negotiation")
     early = resigned(changed(inquiry, closesAt=shift(inquiry["respondBy"], -1)))
     yield _refused("closes-too-early", "over before an answer is due", early, "schema_violation")
+    tender = json.loads(conversation()["inquiry-tender"].raw)
+    for name, says, members in (
+        ("tender-that-the-hirer-opens", "a tender in which the hirer offers first", {"opens": "hirer"}),
+        ("tender-of-two-rounds", "a tender with room for a counter-offer", {"limits__rounds": 2}),
+        ("tender-out-of-order", "bids close after they are opened", {"tender__bidsClose": tender["tender"]["awardBy"]}),
+    ):
+        yield _refused(name, says, resigned(changed(tender, **members)), "schema_violation")
     own = engagement_id(HIRER.did, HIRER.did, inquiry["nonce"])
     selfish = resigned(changed(inquiry, recipient=HIRER.did, engagement=own))
     yield _refused("self-dealing", "hirer and provider are one DID", selfish, "self_dealing", recipient=HIRER.did)

@@ -107,6 +107,10 @@ export function checkMessageShape(message) {
   if (message.type === 'Inquiry') {
     check(message.version === [...message.versions].sort(byVersion)[0], 'schema_violation', 'lowest version', '/version');
     check(message.closesAt >= message.respondBy, 'schema_violation', 'closesAt', '/closesAt');
+    const { opens, limits, tender } = message;
+    check(!tender || opens === 'provider', 'schema_violation', 'who opens in a tender', '/opens');
+    check(!tender || limits.rounds === 1, 'schema_violation', 'rounds of a tender', '/limits/rounds');
+    check(!tender || (tender.bidsClose <= tender.revealBy && tender.revealBy <= tender.awardBy), 'schema_violation', 'order of a tender', '/tender');
   }
   if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
   checkUsage(message.usage ?? []);

@@ -100,6 +100,15 @@ class Inquiry(Move, frozen=True, kw_only=True):
             raise violated("/version", "the lowest version offered", self.version)
         if self.closes_at < self.respond_by:
             raise violated("/closesAt", "an instant not before respondBy", self.closes_at)
+        tender, limits = self.tender, self.limits
+        # Of plain objects it was made here: `draft` reads it again, as what the schema makes of them.
+        if isinstance(tender, Tender) and isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if self.opens != "provider":
+                raise violated("/opens", "a tender, in which the provider opens", self.opens)
+            if limits.rounds != 1:
+                raise violated("/limits/rounds", "a tender of one round", limits.rounds)
+            if not tender.bids_close <= tender.reveal_by <= tender.award_by:
+                raise violated("/tender", "bidsClose, revealBy and awardBy in this order", tender)
 
 
 class Profile(Move, frozen=True, kw_only=True):

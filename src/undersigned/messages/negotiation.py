@@ -41,7 +41,7 @@ class Bid(Move, frozen=True, kw_only=True):
     commitment: Digest
     """Digest of the JSON object with `salt` and `terms`."""
     valid_until: Instant
-    """How long it binds its sender, at least to `awardBy`."""
+    """How long it binds its sender: to 120 seconds past `awardBy`, or longer."""
 
 
 class LogHead(Part, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ from undersigned.protocol.performance import (
     rules_on_dispute,
     starts_as_contracted,
 )
-from undersigned.protocol.states import HIRER, OTHER, PROVIDER
+from undersigned.protocol.states import HIRER, OTHER
 
 __all__ = ["GUARDS", "offered"]
 
@@ -67,12 +67,6 @@ def opens_engagement(case: Case) -> None:
     expect(made == engagement.id, "wrong_negotiation", "engagement of these parties and nonce", engagement.id, made)
     if not set(move.versions) & set(VERSIONS):
         raise Refused("version_not_supported", f"versions: expected one of {VERSIONS}, came {move.versions}")
-    tender = move.tender
-    if tender is not None:
-        expect(move.opens == PROVIDER, "schema_violation", "who opens in a tender", PROVIDER, move.opens)
-        expect(move.limits.rounds == 1, "schema_violation", "rounds of a tender", 1, move.limits.rounds)
-        in_order = tender.bids_close <= tender.reveal_by <= tender.award_by
-        expect(in_order, "schema_violation", "order of the tender", "bidsClose, revealBy, awardBy", tender)
 
 
 def echoes_and_picks(case: Case) -> None:

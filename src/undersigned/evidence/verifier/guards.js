@@ -110,10 +110,6 @@ const GUARDS = {
     const [hirer, provider] = was.role === "hirer" ? [was.own, was.peer] : [was.peer, was.own];
     expect((await engagementId(hirer, provider, content.nonce)) === was.id, "wrong_negotiation", "the engagement of these parties and nonce");
     expect(content.versions.includes("1.0"), "version_not_supported", "version 1.0 among those offered");
-    const { tender, opens, limits } = content;
-    if (!tender) return;
-    expect(opens === "provider" && limits.rounds === 1, "schema_violation", "a tender that the provider opens, of one round");
-    expect(tender.bidsClose <= tender.revealBy && tender.revealBy <= tender.awardBy, "schema_violation", "a tender in order");
   },
   echoes_and_picks({ was, content }) {
     const inquiry = (was.role === "hirer" ? was.sent : was.got).at(-1);

@@ -78,11 +78,16 @@ function checkMessage(content) {
 }
 
 /** What the schema cannot say of an inquiry. */
-function checkInquiry({ version, versions, closesAt, respondBy }) {
+function checkInquiry({ version, versions, closesAt, respondBy, opens, limits, tender }) {
   const number = (text) => text.split(".").map(Number);
   const lowest = versions.toSorted((one, other) => number(one)[0] - number(other)[0] || number(one)[1] - number(other)[1])[0];
   if (version !== lowest) throw new Refused("schema_violation", "expected the lowest version offered", "/version");
   if (closesAt < respondBy) throw new Refused("schema_violation", "expected an instant not before respondBy", "/closesAt");
+  if (!tender) return;
+  if (opens !== "provider") throw new Refused("schema_violation", "expected a tender, in which the provider opens", "/opens");
+  if (limits.rounds !== 1) throw new Refused("schema_violation", "expected a tender of one round", "/limits/rounds");
+  const { bidsClose, revealBy, awardBy } = tender;
+  if (bidsClose > revealBy || revealBy > awardBy) throw new Refused("schema_violation", "expected bidsClose, revealBy and awardBy in this order", "/tender");
 }
 
 /** One total for each unit of a clause, and no part of it that is more (HIRE-MSG-06). */
