@@ -10,6 +10,9 @@ const ANSWER_SECONDS = 600;
 /** Milliseconds: a timer for longer fires at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** What is no last word of the hirer's gate: it goes by what it has sent, which may be under way to us, nobody is there, or what we showed does not hold now. */
+const FOR_NOW = new Set(['contract_expired', 'revoked', 'policy_denied', 'status_unavailable', 'status_invalid', 'unreachable', 'upstream_failed']);
+
 /** What a handler gets. */
 export class Job {
   /** @param {import('./conversation.js').Conversation} conversation */
@@ -57,10 +60,9 @@ export class Job {
     await this.act({ name: 'artifact:read', target: input.uri });
     for (let tries = 0; ; tries += 1) {
       try { return await fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest); } catch (error) {
-        // the hirer's gate goes by what it has sent, which may be under way to us
-        if (tries === 60 || !['contract_expired', 'unreachable', 'upstream_failed'].includes(/** @type {any} */ (error).code)) throw error;
+        if (tries === 60 || !FOR_NOW.has(/** @type {any} */ (error).code)) throw error;
         await new Promise((resolve) => { setTimeout(resolve, 500); });
-        await until(this.conversation, () => this.conversation.engagement.state.main === 'working');
+        await until(this.conversation, () => !this.conversation.peer.stopped && this.conversation.engagement.state.main === 'working');
       }
     }
   }
