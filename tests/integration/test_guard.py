@@ -20,6 +20,8 @@ from integration.test_readme import text_of
 from undersigned import Job, Peer, RequestGate, current_job, guard
 from undersigned.contract import Terms
 from undersigned.daemon import GateProxy
+from undersigned.did import DidDocument, make_document
+from undersigned.encoding import canonicalize
 from undersigned.errors import (
     ConfigurationError,
     FormatError,
@@ -30,6 +32,7 @@ from undersigned.errors import (
     VerificationError,
 )
 from undersigned.runtime.execution import acting, reading
+from undersigned.runtime.signers import generate_key
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope, compile_scope, read_scope
 
 GIT = "https://git.acme.example"
@@ -306,6 +309,21 @@ async def test_a_request_of_the_work_reaches_the_guarded_server(tmp_path: Path) 
         ours = await it.world.provider.ledger.usage(it.world.job.contract)
         assert ours["orders/EUR"] == "0.5"
         assert checked == [200]
+
+
+async def test_an_answer_that_is_signed_with_a_new_key_is_the_hirers(tmp_path: Path) -> None:
+    """HIRE-GTS-15: of a hirer that started anew with it, before its connection is proved by it."""
+    async with shop(tmp_path) as it:
+        hirer, key = it.world.hirer, generate_key()
+        did, keys = hirer.own.id, {"key-2": key.public_key}
+        assert (await it.get("/orders", method="POST", body=b"", amounts={"EUR": "0.5"})).status == 200
+        hirer.own = DidDocument(did, canonicalize(make_document(did, authentication=keys, assertion_method=keys)))
+        hirer.identity = replace(hirer.identity, method=f"{did}#key-2", sign=key.sign)
+        assert (await it.get("/orders", method="POST", body=b"", amounts={"EUR": "0.5"})).status == 200
+        hirer.identity = replace(hirer.identity, method=f"{did}#key-3")
+        with pytest.raises(VerificationError) as none:
+            await it.get("/customers/one", "customer:read")
+        assert none.value.code == "key_not_authorized"
 
 
 async def test_our_own_gate_comes_first(tmp_path: Path) -> None:

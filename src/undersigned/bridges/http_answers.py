@@ -33,7 +33,7 @@ from .http_signatures import (
     text_parameter,
 )
 
-__all__ = ["AnswerDraft", "VerifiedAnswer", "draft_answer", "verify_answer"]
+__all__ = ["ANSWER_TAG", "AnswerDraft", "VerifiedAnswer", "draft_answer", "verify_answer"]
 
 ANSWER_TAG: Final = "hire-answer"
 _METHOD: Final = re.compile("did:[^#]+#.+")

@@ -135,13 +135,13 @@ def draft_request(
     return RequestDraft(request, base_of(request, parts, written), written)
 
 
-def claimed_key(request: Request) -> DidUrl:
-    """The verification method that the request claims to be signed by, so that its DID document can be gathered.
+def claimed_key(message: Request | Response, tag: str = TAG) -> DidUrl:
+    """The verification method that a message claims to be signed by, so that its DID document can be gathered.
 
     Raises:
         ProofError: `proof_missing`, `proof_invalid`, as `verify_request`.
     """
-    return text_parameter(tagged_signature(request, TAG).parameters, "keyid")
+    return text_parameter(tagged_signature(message, tag).parameters, "keyid")
 
 
 def claimed_content_digest(message: Request | Response) -> bytes:

@@ -19,14 +19,14 @@ from functools import partial
 import msgspec
 import structlog
 
-from undersigned.bridges.http_answers import verify_answer
+from undersigned.bridges.http_answers import ANSWER_TAG, verify_answer
 from undersigned.bridges.http_messages import Request, Response
 from undersigned.bridges.http_signatures import claimed_key, draft_request, verify_request
 from undersigned.bridges.nonces import NonceWindows
 from undersigned.contract import ARTIFACT_READ
 from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
-from undersigned.errors import ProofError, ScopeError, UndersignedError
+from undersigned.errors import ProofError, ScopeError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Start
 from undersigned.runtime import (
@@ -82,6 +82,7 @@ class SignedRequests:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._new_keys = NewKeys(agent)
 
     async def open(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
         """See `OtherSide.open`."""
@@ -103,13 +104,20 @@ class SignedRequests:
         if conversation is None:
             raise ProofError("proof_invalid", "no contract of this name is known here")
         hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else agent.own.id
-        document, now = await agent.document_of(hirer, ANSWER_KEYS_SECONDS), agent.clock.now()
-        verify_answer(
-            Response(status, tuple(fields), request=Request(method, url, tuple(signed))),
-            hashlib.sha256(body).digest(),
-            _authenticating(document, now),
-            now=now,
-        )
+        answer = Response(status, tuple(fields), request=Request(method, url, tuple(signed)))
+        document = await agent.document_of(hirer, ANSWER_KEYS_SECONDS)
+        try:
+            self._verify_answer(answer, body, document)
+        except VerificationError as error:
+            if error.code != "key_not_authorized":
+                raise
+            # It may be a new one, of a hirer that started anew with it.
+            document = await self._new_keys.document_of(hirer, claimed_key(answer, ANSWER_TAG), ANSWER_KEYS_SECONDS)
+            self._verify_answer(answer, body, document)
+
+    def _verify_answer(self, answer: Response, body: bytes, document: DidDocument) -> None:
+        now = self._agent.clock.now()
+        verify_answer(answer, hashlib.sha256(body).digest(), _authenticating(document, now), now=now)
 
 
 def _authenticating(document: DidDocument, now: Instant) -> Callable[[DidUrl], PublicKey]:
