@@ -29,6 +29,23 @@ test('an order that is none is refused, and nothing of it is stored', async (t) 
   await hirer.stop();
 });
 
+test('only who has the token is heard, of hires that there are', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer({ hookToken: 'a token' }), await made.provider()];
+  const ask = async (/** @type {string} */ url, /** @type {string} */ authorization, /** @type {string} */ method = 'GET', /** @type {string | undefined} */ body = undefined) => {
+    const answer = await fetch(url, { method, headers: { authorization }, body });
+    return [answer.status, /** @type {any} */ (await answer.json()).code];
+  };
+  const [hire, one] = [`${hirer.origin}/hire`, `${hirer.origin}/hires/${encodeURIComponent('urn:uuid:0')}`];
+  for (const token of ['Bearer another', 'Bearer a toke', 'Bearer a token2', 'a token', '']) {
+    for (const [url, method] of [[hire, 'POST'], [one, 'GET'], [`${one}/say`, 'POST']]) assert.deepEqual(await ask(url, token, method), [401, 'unauthorized'], token);
+  }
+  for (const [url, method] of [[one, 'GET'], [`${one}/say`, 'POST'], [hire, 'GET'], [`${hirer.origin}/hires`, 'GET']]) assert.deepEqual(await ask(url, 'Bearer a token', method), [404, 'bad_path'], url);
+  assert.deepEqual(await ask(hire, 'Bearer a token', 'POST', ' '.repeat(1024 * 1024 + 1)), [400, 'too_large']);
+  assert.deepEqual(await ask(`${provider.origin}/hire`, 'Bearer undefined', 'POST', '{}'), [404, 'bad_path'], 'it has no hook');
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
 test('the command line says what is wrong with it', () => {
   for (const words of [['serve', '--help'], ['--help'], ['serve'], ['serve', 'x', '--no-such'], ['export', 'x'], ['init']]) {
     const ran = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: 'utf8' });
