@@ -4,6 +4,7 @@ import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, 
 import { listens } from './deadlines.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
 import { usageOf } from './gate.js';
+import { PROVENANCE, WORK } from './predicates.js';
 import { holdsDelivery, work } from './job.js';
 
 /**
@@ -77,6 +78,7 @@ async function answer(conversation) {
   if (!service) return withdraw(conversation, 'not_offered');
   if (!METHODS.includes(terms.settlement.method)) return withdraw(conversation, 'declined', [{ code: 'settlement', member: '/terms/settlement' }]);
   const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
+  if (!terms.evidence.predicates.every((/** @type {string} */ one) => [WORK, PROVENANCE].includes(one))) return withdraw(conversation, 'declined', [{ code: 'member', member: '/evidence/predicates' }]);
   if (!suits || terms.price.currency !== service.price.currency) return withdraw(conversation, 'declined');
   const member = tooLong(live, peer.now());
   if (member) return withdraw(conversation, 'declined', [{ code: 'too_long', member }]);

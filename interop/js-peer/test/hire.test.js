@@ -39,6 +39,21 @@ test('a price above the most is declined', async (t) => {
   await Promise.all([hirer.stop(), provider.stop()]);
 });
 
+test('statements that nobody makes are declined: for want of them whatever is made could be rejected (HIRE-ATT-05)', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const { termsFor } = hirer;
+  hirer.termsFor = (/** @type {any[]} */ ...of) => {
+    const terms = Reflect.apply(termsFor, hirer, of);
+    return { ...terms, evidence: { ...terms.evidence, predicates: [...terms.evidence.predicates, 'https://nobody.example/statement'] } };
+  };
+  const hire = await hirer.hire(made.order(provider));
+  await until(() => hire.over);
+  const { reason, needed } = hire.engagement.state.withdrawn;
+  assert.deepEqual([reason, needed], ['declined', [{ code: 'member', member: '/evidence/predicates' }]]);
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
 // Each side is killed right after its n-th write, before anything that follows from it leaves, and comes back.
 for (const side of /** @type {('hirer' | 'provider')[]} */ (['hirer', 'provider'])) {
   for (const after of side === 'hirer' ? [1, 2, 3, 5, 7, 8] : [1, 2, 4, 6, 7, 9, 10, 11]) {

@@ -92,6 +92,35 @@ def test_a_counter_offer_may_count_its_instants_from_later(countered: Any, secon
     assert folded(world.hirer, engagement).contract is not None
 
 
+@pytest.mark.parametrize(
+    ("asked", "member"),
+    [
+        ({"predicates": ("https://nobody.example/statement",)}, "/evidence/predicates"),
+        ({"sbom": "CycloneDX 9"}, "/evidence/sbom"),
+    ],
+)
+def test_a_provider_agrees_to_no_evidence_that_no_delivery_could_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], member: str
+) -> None:
+    """HIRE-ATT-05, HIRE-ATT-09: for want of it whatever is made could be rejected, and nothing be owed for it."""
+    build = papers.build_document
+
+    def asks(**given: Any) -> ContractDocument:
+        terms = given["terms"]
+        return build(**{**given, "terms": replace(terms, evidence=replace(terms.evidence, **asked))})
+
+    monkeypatch.setattr(papers, "build_document", asks)
+    world = World(offices(tmp_path))
+    try:
+        conversation = world.begin()
+        world.settle(5)
+        said = last(world.hirer, conversation.id, Withdraw)
+        (need,) = said.needed or ()
+        assert (said.reason, need.code, need.member) == ("declined", "member", member)
+    finally:
+        world.close()
+
+
 def test_a_hirer_signs_no_word_of_the_other_side_about_organisations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from runtimes import KeptLedger, Node, World, facts, folded, last, messages
 from undersigned.contract import Settlement, carried, read_payment
 from undersigned.encoding import digest_of
-from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, LocalProtocolError
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, LocalProtocolError, PolicyError
 from undersigned.messages import Closing, Withdraw
 from undersigned.runtime import Conversation
 from undersigned.runtime.execution.settlement import Due, Manual, Paid, said_of_payment
@@ -354,6 +354,16 @@ def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) 
     said = last(world.hirer, conversation.id, Withdraw)
     (need,) = said.needed or ()
     assert (said.reason, need.code, need.member) == ("declined", "settlement", "/terms/settlement")
+
+
+def test_a_change_that_asks_for_what_no_delivery_could_have_is_not_accepted(open_world: Open) -> None:
+    """HIRE-ATT-05: as little as such an offer is."""
+    world = open_world(handler=UntilTold())
+    ours = world.begin()
+    world.until("working", ours.id)
+    strange = ("https://nobody.example/statement",)
+    with pytest.raises(PolicyError, match="/evidence/predicates"):
+        amend(world, lambda terms: replace(terms, evidence=replace(terms.evidence, predicates=strange)))
 
 
 def test_a_method_that_takes_its_time_holds_nothing_up(open_world: Open) -> None:

@@ -25,6 +25,7 @@ from undersigned.runtime.execution.services import Service
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.runtime.negotiation.decided import declined, recorded
+from undersigned.runtime.negotiation.known_tasks import unstated
 from undersigned.runtime.negotiation.sealing import accept, seal
 from undersigned.trust import Decision, Stake
 
@@ -151,6 +152,8 @@ class ProviderSide:
             return withdrawal(engagement, "not_offered")
         if theirs.price.currency != service.price.currency:
             return withdrawal(engagement, "declined", needed=(Need(code="member", member="/price/currency"),))
+        if (member := unstated(theirs)) is not None:
+            return withdrawal(engagement, "declined", needed=(Need(code="member", member=member),))
         if (member := _too_long(service, theirs, live, agent.clock.now())) is not None:
             return withdrawal(engagement, "declined", needed=(Need(code="too_long", member=member),))
         if await agent.bookings.places.full(service.task):

@@ -47,6 +47,7 @@ from undersigned.runtime.negotiation.asked import (
     waiting_change,
 )
 from undersigned.runtime.negotiation.decided import recorded
+from undersigned.runtime.negotiation.known_tasks import unstated
 from undersigned.runtime.negotiation.sealing import accept
 from undersigned.transparency import contract_leaf
 from undersigned.trust import parties_of
@@ -313,6 +314,8 @@ class Changes(Moves):
                 raise PolicyError("policy_denied", "it changes the criteria of what waits for its review")
             if not sealing and terms.settlement != now.settlement:
                 self._require_settles(terms)
+            if engagement.role != HIRER and not sealing and (member := unstated(terms)) is not None:
+                raise PolicyError("policy_denied", f"no delivery of ours could have what it asks for in {member}")
             if not sealing:
                 own = await agent.gate.usage(contract_of(engagement).digest)
                 check_counted(now, terms, await used_so_far(conversation, agent.ledger, own))

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-__all__ = ["SBOM_FORMATS", "TASKS", "KnownTask", "SbomFormat"]
+from undersigned.attestation.predicates import OF_WORK
+from undersigned.contract import Terms
+
+__all__ = ["SBOM_FORMATS", "TASKS", "KnownTask", "SbomFormat", "unstated"]
 
 
 class SbomFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,3 +62,13 @@ TASKS: Mapping[str, KnownTask] = {
     )
 }
 """Kinds of task known here; an application names deliverable and criteria of its own."""
+
+
+def unstated(terms: Terms) -> str | None:
+    """What terms ask for that no delivery of ours could have, and for want of which whatever we make could be rejected;
+    None if nothing.
+    """
+    asked = terms.evidence
+    if not OF_WORK.keys() >= set(asked.predicates):
+        return "/evidence/predicates"
+    return None if asked.sbom is None or asked.sbom in SBOM_FORMATS else "/evidence/sbom"
