@@ -81,7 +81,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
 async def _admitted(gate: RequestGate, knock: VerifiedHead, request: web.Request) -> Granted:
     """What is granted, once the whole body is there."""
     gate.check_length(request.content_length or 0)
-    if encoding := request.headers.get("Content-Encoding"):
+    if encoding := ",".join(request.headers.getall("Content-Encoding", ())):  # it goes by the last of them
         raise TransportError("bad_request", f"expected a body without a content encoding; came {encoding[:40]!a}")
     try:
         async with arriving(gate.body_seconds):
