@@ -24,7 +24,7 @@ import msgspec
 
 from undersigned.encoding import is_amount, to_struct
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
-from undersigned.scope import ACTION_PATTERN, Action, Target, parse_target, plain_segments
+from undersigned.scope import ACTION_PATTERN, CONDITIONS, Action, Limit, Target, parse_target, plain_segments
 
 __all__ = ["BODY", "GateRules", "RequestRule", "read_rules"]
 
@@ -157,7 +157,11 @@ def _check(rule: RequestRule) -> None:
         if _HOLE.search("/".join(parts[:3])):
             raise FormatError("schema_violation", "target: no {name} before the path")
         parse_target(_HOLE.sub("x", rule.target))
+    if not set(rule.facts) <= set(CONDITIONS):
+        what = f"facts: expected some of {', '.join(CONDITIONS)}, got {sorted(rule.facts)!r:.200}"
+        raise FormatError("schema_violation", what)
     for unit, text in rule.amounts.items():
+        Limit(unit, "1")  # of no other unit has a grant a limit
         if text != BODY and (not is_amount(text) or text.startswith("-")):
             raise FormatError(
                 "schema_violation", f"amounts: {unit}: expected `body`, or decimal text as in 0.5, got {text!a}"

@@ -27,7 +27,7 @@ import msgspec
 
 from undersigned.encoding import AMOUNT_PATTERN, JsonObject, JsonValue
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
-from undersigned.scope import ACTION_PATTERN, Action, Target, inside, parse_pattern, parse_target
+from undersigned.scope import ACTION_PATTERN, CONDITIONS, Action, Target, inside, parse_pattern, parse_target
 
 __all__ = ["Argument", "Rules", "ToolRule", "outside"]
 
@@ -39,7 +39,7 @@ _METHOD: Final = re.compile(r"(?:resources|prompts|completion|logging)/[A-Za-z/]
 _ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _ACTION: Final = re.compile(ACTION_PATTERN)
 _UNIT: Final = re.compile(r"[A-Z]{3}|[a-z][a-z0-9-]{0,31}")
-_AMOUNT: Final = re.compile(AMOUNT_PATTERN)
+_AMOUNT: Final = re.compile(f"(?!-){AMOUNT_PATTERN}")
 _PLACE: Final = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_-]{0,127})\}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~ -]+")
 """Characters that a URI spells in one way only: as they are, or, for the space, never so."""
@@ -136,6 +136,8 @@ class ToolRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for unit, amount in self.amounts.items():
             if not _UNIT.fullmatch(unit) or not (_PLACE.fullmatch(amount) or _AMOUNT.fullmatch(amount)):
                 raise _wrong(self, f"amounts: expected decimal text or {{argument}}, got {unit!r:.40}: {amount!r:.80}")
+        if not set(self.facts) <= set(CONDITIONS):
+            raise _wrong(self, f"facts: expected some of {', '.join(CONDITIONS)}, got {sorted(self.facts)!r:.200}")
         if missing := self.needed - set(self.arguments):
             raise _wrong(self, f"`{min(missing)}` is used, and not among the arguments")
 
@@ -172,7 +174,7 @@ class ToolRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         # Servers write 5.00 and 5.0; an amount has no trailing zeros. An exponent is no amount.
         if re.fullmatch(r"[0-9]+\.[0-9]+", written):
             written = written.rstrip("0").removesuffix(".")
-        if not _AMOUNT.fullmatch(written) or written.startswith("-"):
+        if not _AMOUNT.fullmatch(written):
             raise outside(f"argument {place[2]} is no amount", f"argument {place[2]} a decimal amount, not negative")
         return written
 

@@ -287,6 +287,8 @@ def test_a_segment_is_not_read_as_a_hole(rules: GateRules) -> None:
         {"amounts": {"EUR": "-1"}},
         {"amounts": {"EUR": "much"}},
         {"amounts": {"EUR": 1}},
+        {"amounts": {"EURO": "1"}},
+        {"facts": {"dataclass": "internal"}},
         {"unknown": "x"},
     ],
 )

@@ -219,6 +219,8 @@ def test_one_argument_is_one_segment(account: Any) -> None:
         ("https://git.acme.example/{+repo_path}", "{+repo_path}"),
         ("https://git.acme.example/{+repo_path}", "/{+repo_path}"),
         ('"{max_count}"', '"many"'),
+        ('"{max_count}"', '"-5"'),
+        ("dataClass", "dataclass"),
         ("https://git.acme.example/{+repo_path}", "https://git.acme.example/../{+repo_path}"),
         ("commits =", "Commits ="),
         ("max = 50", "maximum = 50"),
