@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from gate_world import SCOPE, Service, World, at_work, served
 from integration.hires import free_ports, two_homes, until
@@ -388,8 +389,10 @@ async def test_a_server_whose_gate_can_ask_nobody_for_a_moment_is_asked_again(
         assert desk is not None
         await desk.stop()
         asked = asyncio.create_task(it.get("/orders", method="POST", body=b"ink", amounts={"EUR": "0.5"}))
-        await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
+        with capture_logs() as logs:
+            await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
         assert not asked.done()
+        assert [one["error"] for one in logs if one["event"].startswith("a gate can ask nobody")]
         await desk.start()
         assert (await asked).body == b"done: /orders"
         assert [one.allowed for one in it.world.job.actions] == [True, False]

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
@@ -36,6 +38,8 @@ __all__ = [
     "Admission",
     "changed_unheard",
 ]
+
+_log: Final = structlog.get_logger()
 
 APPROVAL_SECONDS = 3600
 """How long an action waits for a person's yes, unless it says otherwise."""
@@ -146,6 +150,12 @@ class Admission:
             self.refused(asked, self._agent.clock.now(), error)
         if not waits:
             raise error
+        if error.code in AGAIN_CODES and not paused:  # a gate that lacks its token, say, would be waited for in silence
+            _log.warning(
+                "a gate can ask nobody: it is asked again until the work has to end",
+                engagement=self._conversation.id,
+                error=str(error),
+            )
         pause = min(2 * paused or RETRY_SECONDS, LONGEST_WAIT_SECONDS)
         await asyncio.sleep(pause)
         return pause
