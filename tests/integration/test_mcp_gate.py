@@ -18,11 +18,14 @@ import uvicorn
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp_server_git.server import create_server
+from msgspec.structs import replace
 
-from integration.hires import free_ports
+from integration.hires import free_ports, until
 from mcp_world import SERVER, Signing, World, at_work
 from undersigned.bridges.mcp_answers import REFUSAL
+from undersigned.contract import Terms
 from undersigned.daemon import HttpGate
+from undersigned.scope import Grant, compile_scope, read_scope
 
 MODES = ["legacy", "2026-07-28"]
 
@@ -178,6 +181,33 @@ async def test_sc_62_a_contract_that_is_stopped_lists_no_tools(world: World, thr
         with pytest.raises(MCPError, match="contract_expired"):
             await client.list_tools()
     assert (await world.refusals())[:2] == [("tools/list", "state"), ("repo:status", "state")]
+
+
+@pytest.mark.parametrize("through", [over_stdio, over_http])
+async def test_what_a_contract_grants_since_it_was_amended_can_be_called(world: World, through: Any) -> None:
+    """HIRE-MCP-02: at once, and without another gate; it was an unknown tool for as long as the gate over stdio ran."""
+    (ours,) = world.acme.conversations.values()
+    theirs = world.globex.conversations[ours.id]
+
+    def wider(terms: Terms) -> Terms:
+        scope = read_scope(terms.scope)
+        writes = Grant("may-write", "repo:write", scope.grants[-1].target)
+        scope = replace(scope, grants=(*scope.grants, writes))
+        return replace(terms, scope=compile_scope(scope, terms.scope.id.removesuffix("#scope")))
+
+    async with through(world, "legacy") as client:
+        with pytest.raises(MCPError, match="Unknown tool"):
+            await client.call_tool("git_commit", {"repo_path": world.app, "message": "x"})
+        await world.acme.changes.amend(ours, wider)
+        await until(lambda: theirs.engagement.tabled is not None)
+        tabled = theirs.engagement.tabled
+        assert tabled is not None
+        await world.globex.changes.accept(theirs, tabled.document)
+        await until(lambda: (sealed := ours.engagement.contract) is not None and sealed.in_force == tabled.document)
+        # Nothing is staged there, which only the server can say.
+        result = await client.call_tool("git_commit", {"repo_path": world.app, "message": "x"})
+        assert REFUSAL not in (result.meta or {})
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["git_status", "git_commit", "git_log"]
 
 
 async def test_an_agent_cannot_fill_the_journal_by_asking_for_what_the_rules_refuse(world: World) -> None:

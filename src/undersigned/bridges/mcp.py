@@ -104,6 +104,11 @@ class ToServer(msgspec.Struct, frozen=True):
     modern: bool = False
     """Of a revision whose results say that they are complete."""
 
+    @property
+    def lists(self) -> bool:
+        """Whether the answer tells what the grants name."""
+        return self.method in ("initialize", "server/discover", "tools/list")
+
 
 class ToClient(msgspec.Struct, frozen=True):
     """Goes to the client, an answer of the server or one of ours."""
@@ -117,6 +122,8 @@ class ToClient(msgspec.Struct, frozen=True):
     """Why we answered in the server's place, if a contract or the rules said no."""
     asked: str = ""
     """What was refused, in the client's words: for the record."""
+    unnamed: bool = False
+    """A rule has it, but no grant was known to name the rule's action."""
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -159,10 +166,14 @@ class Exchange:
     def __init__(self, rules: Rules, actions: Collection[str]) -> None:
         """`actions` are those that the contract's grants name: other tools are not even listed."""
         self._rules = rules
-        self._tools = {name: rule for name, rule in rules.tools.items() if rule.action in actions}
-        self._methods = {name: rule for name, rule in rules.methods.items() if rule.action in actions}
+        self.grants(actions)
         self._open: dict[_Key, _Open] = {}
         self._owed: dict[_Key, None] = {}
+
+    def grants(self, actions: Collection[str]) -> None:
+        """The contract's grants name these now."""
+        self._tools = {name: rule for name, rule in self._rules.tools.items() if rule.action in actions}
+        self._methods = {name: rule for name, rule in self._rules.methods.items() if rule.action in actions}
 
     # -- from the client
 
@@ -223,7 +234,8 @@ class Exchange:
         allowed = _PARAMS.get(method)
         if allowed is None and method not in self._methods:
             refused = outside(f"{method!a:.80} is not among what passes", "method tools/call")
-            return self._no(step, METHOD_NOT_FOUND, "Method not found", refused)
+            no = self._no(step, METHOD_NOT_FOUND, "Method not found", refused)
+            return msgspec.structs.replace(no, unnamed=method in self._rules.methods)
         if allowed is not None and (unknown := set(params) - allowed):
             refused = outside(f"{method} with {min(unknown)!a:.80}", f"params {', '.join(sorted(allowed)) or 'none'}")
             return self._no(step, INVALID_PARAMS, "Invalid params", refused)
@@ -235,7 +247,8 @@ class Exchange:
             rule, arguments = self._tools.get(name), called
             if rule is None:
                 refused = outside(f"no tool {name!a:.80} under this contract", _named("tool", self._tools))
-                return self._no(step, INVALID_PARAMS, "Unknown tool", refused)
+                no = self._no(step, INVALID_PARAMS, "Unknown tool", refused)
+                return msgspec.structs.replace(no, unnamed=name in self._rules.tools)
             step = msgspec.structs.replace(step, tool=name)
         elif method == "initialize":
             params = {**params, "capabilities": {}}

@@ -43,6 +43,11 @@ class Passage:
             VerificationError: `replayed`, `key_not_authorized`: the peer knows more of the signature than the gate.
         """
         step = self._exchange.from_client(raw)
+        if isinstance(step, ToServer) and step.lists:
+            await self._renew()
+        elif isinstance(step, ToClient) and step.unnamed:
+            await self._renew()
+            step = self._exchange.from_client(raw)
         if isinstance(step, ToServer):
             return await self._let_in(step)
         if isinstance(step, Dropped):
@@ -51,6 +56,16 @@ class Passage:
             asked = step.asked if isinstance(step, ToClient) else step.why
             await self._keeper.turned(self._visit(asked), step.refused)
         return step
+
+    async def _renew(self) -> None:
+        """Asks what the grants name now: the contract may have been amended since."""
+        try:
+            keys = await self._keeper.desk.keys(self._contract)
+        except UndersignedError as error:
+            _log.warning("the gate could not ask what is granted now", contract=self._contract, error=str(error))
+            return
+        if keys is not None:
+            self._exchange.grants(keys.actions)
 
     async def _let_in(self, step: ToServer) -> ToServer | ToClient | Dropped:
         try:
