@@ -44,7 +44,9 @@ __all__ = ["Gatekeeper", "RequestGate", "VerifiedHead", "require_gate"]
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
 AGAIN_SECONDS: Final = 1.0
-"""How old that is at most where a request names a key that is not among them."""
+"""How old that is at most where a request names a key that is not among them. Before the peer was told of one, it may
+have gone by a document that is older than the key.
+"""
 KNOWN_CONTRACTS: Final = 4096
 BODY_SECONDS: Final = 60.0
 """For a body to arrive whole."""
@@ -89,7 +91,7 @@ class Gatekeeper:
         self._ticks = ticks
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindows()
-        self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
+        self._known: OrderedDict[Digest, tuple[float, bool, asyncio.Task[ContractKeys | None]]] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
         self._under_way: Counter[Did] = Counter()
 
@@ -197,11 +199,11 @@ class Gatekeeper:
     async def _keys(self, contract: Digest, max_age_seconds: float, keyid: str | None = None) -> ContractKeys | None:
         """What the peer said of a contract, at most so long ago; who asks at the same time asks once."""
         now = self._ticks()
-        asked, task = self._known.get(contract, (0.0, None))
+        asked, named, task = self._known.get(contract, (0.0, False, None))
         failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
-        if task is None or failed or now - asked >= max_age_seconds:
+        if task is None or failed or now - asked >= max_age_seconds or (keyid is not None and not named):
             task = asyncio.create_task(self.desk.keys(contract, keyid))
-            self._known[contract] = now, task
+            self._known[contract] = now, keyid is not None, task
             self._known.move_to_end(contract)
             while len(self._known) > KNOWN_CONTRACTS:
                 self._known.popitem(last=False)
