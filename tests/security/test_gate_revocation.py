@@ -12,17 +12,20 @@ import pytest
 from msgspec.structs import replace
 
 from gate_world import Service, World, at_work, served
+from histories import Log, document_at
+from parties import Party
 from support import refuses
 from undersigned.bridges.gates import ContractKeys
 from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
 from undersigned.daemon.answers import Document
-from undersigned.daemon.new_keys import LOOK_UPS
+from undersigned.daemon.new_keys import LOOK_UPS, NewKeys
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Digest, Instant, canonicalize, digest_bytes, seconds_between, shift
 from undersigned.errors import VerificationError
 from undersigned.runtime import SystemClock
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import Identity
+from unit.runtime.sites import publish, site
 
 APP = "/repos/app/files/readme"
 
@@ -200,6 +203,19 @@ async def test_a_provider_whose_document_is_none_any_more_is_refused_wherever_th
             world.hirer.gatherer._documents.clear()
             with refuses(VerificationError, "did_document_invalid"):
                 await desk.keys(world.contract)
+
+
+async def test_a_document_that_was_deactivated_is_looked_up_no_more_often(world: World) -> None:
+    """HIRE-GTS-11: with each request it was, whoever sent that, and without a limit."""
+    controller, key = Party("controller"), Party("key-1")
+    async with site() as here:
+        log = Log(f"localhost%3A{here.port}", controller=controller, key=key)
+        log.add(document_at(log.did), controller=controller, deactivated=True, updateKeys=[])
+        publish(here, log)
+        for keyid in (f"{log.did}#key-1", None, f"{log.did}#key-2"):
+            with refuses(VerificationError, "did_deactivated"):
+                await NewKeys(world.hirer).document_of(log.did, keyid, 10.0)
+        assert len(here.requests) == 1
 
 
 async def test_who_signs_nothing_does_not_hear_that_a_contract_is_known(world: World) -> None:

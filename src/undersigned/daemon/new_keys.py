@@ -42,4 +42,5 @@ class NewKeys:
             if known or self._look_ups.exhausted(signer, at):
                 return document
             self._look_ups.count(signer, at)
-        return await self._agent.document_of(signer, 0.0)
+        # Where none is at hand it may be known that there is none any more, which is asked of nobody again.
+        return await self._agent.document_of(signer, 0.0 if document is not None else max_age_seconds)
