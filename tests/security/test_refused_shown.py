@@ -21,6 +21,8 @@ from undersigned.credentials import credential_config, membership, status_entry
 from undersigned.did import make_document
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes, shift
 from undersigned.proof import attach, prepare
+from undersigned.runtime.evidence.decisions import DecisionBasis, decision_named, replay_decision
+from undersigned.trust import Policy
 from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -232,6 +234,14 @@ async def test_what_counts_for_nothing_is_asked_for(world: World, ended: dict[st
     (denied,) = (await asyncio.to_thread(run, "decision", "list", hiring.id, "--home", home, "--json")).values
     replayed = await asyncio.to_thread(run, "decision", "replay", denied["id"], "--home", home)
     assert replayed.code == 0, replayed
+    globex = world.globex
+    asks_nothing = DecisionBasis(
+        policy=Policy(require=()), anchors=globex.meeting.beliefs.anchors, own=globex.home.configuration.own
+    )
+    recorded = await decision_named(globex.ledger, denied["id"])
+    again = await replay_decision(globex.ledger, globex.own.id, recorded, asks_nothing)
+    assert again.decision is None, "nothing is agreed on it, whatever the policy asks for"
+    assert again.differences[-1].now.startswith("none: policy_denied")
     await hiring.line.hang_up()
 
 

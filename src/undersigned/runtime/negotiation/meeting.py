@@ -227,9 +227,8 @@ class Meeting:
             logs=tuple(file for file, _ in logs) if logs else (),
         )
         if left_out and decision.outcome != "deny":
-            raise left_out[
-                0
-            ]  # a no says what else is wanted; but nothing is agreed on what does not hold as it was shown
+            # A no says what else is wanted; but nothing is agreed on what does not hold as it was shown.
+            raise left_out[0]
         if decision.inputs.logs:
             # Others of whom they show something are whomever they like, and would crowd out those who are believed. Who
             # is believed stands not in the grounds alone: a reputation and Cedar read what no clause demands.
