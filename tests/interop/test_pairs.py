@@ -14,11 +14,12 @@ import pytest
 from interop.test_command import typed
 from support import ROOT
 from undersigned.errors import ConfigurationError
-from undersigned.interop import HIRES, Entry, read_peers, started
+from undersigned.interop import HIRES, Cell, Entry, Instance, matrix_report, read_peers, started, write_matrix
 from undersigned.protocol import NOTICES
 from unit.cli.running import run
 
 OURS = ROOT / "interop" / "ours.py"
+NOW = "2026-11-28T09:00:00Z"
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -125,6 +126,37 @@ async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -
     page = (tmp_path / "out" / "interop.html").read_text()
     assert page.count('<td class="passed">') == 1
     assert page.count('<td class="failed">') == 34
+
+
+async def test_whose_hook_cannot_be_reached_breaks_no_rule(tmp_path: Path) -> None:
+    """Nobody said a word, so that neither is told that it broke the protocol."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        at = f"//127.0.0.1:{nobody.getsockname()[1]}"
+        deaf = (entry(name, url=f"ws:{at}", did="did:key:z6MkexAMPLE", hook=f"http:{at}") for name in ("a", "b"))
+        code, out, _ = await typed("--peers", str(peers(tmp_path, *deaf)), "--local", "--json", command="interop")
+    end = json.loads(out.splitlines()[-1])
+    assert (code, end) == (6, {"kind": "end", "passed": False, "failed": 2, "leftOut": 2, "pairs": 4})
+
+
+async def test_where_no_pair_is_played_none_passed(tmp_path: Path) -> None:
+    """Without a hook nobody is told to hire: a run that judged nothing was told, and reported, as one that passed."""
+    file = peers(tmp_path, *(entry(name, url="ws://127.0.0.1:1/hire", did="did:key:z6MkexAMPLE") for name in "ab"))
+    options = ("--peers", str(file), "--local", "--report", str(tmp_path / "out"))
+    code, _, err = await typed(*options, command="interop")
+    assert (code, "nothing was judged: no pair could be played" in err) == (2, True)
+    assert json.loads((tmp_path / "out" / "interop.json").read_text())["passed"] is False
+    assert "<h1>Not every pair passed" in (tmp_path / "out" / "interop.html").read_text()
+
+
+def test_a_pair_that_was_left_out_is_not_told_as_one_that_passed(tmp_path: Path) -> None:
+    instances = [Instance(entry=Entry(name=name, url="ws://127.0.0.1:1/hire")) for name in "ab"]
+    outcomes = {"aa": "left out", "ab": "passed", "ba": "left out", "bb": "left out"}
+    cells = [Cell(hirer=names[0], provider=names[1], outcome=outcomes[names]) for names in outcomes]
+    report = matrix_report(cells, instances, version="0", began=NOW, ended=NOW)
+    write_matrix(tmp_path, report, cells)
+    assert report["passed"] is True
+    assert "<h1>Every pair that was played passed" in (tmp_path / "interop.html").read_text()
 
 
 @pytest.mark.parametrize(

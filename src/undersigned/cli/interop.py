@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from undersigned import __version__
+from undersigned.errors import ConfigurationError
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
 from undersigned.runtime import SystemClock, checked_url, sign_record
 
@@ -67,7 +68,8 @@ async def interop(
 
     Each is told by its hook to hire, and both tell afterwards what came of it; a pair passes if they tell one story.
 
-    Ends with exit code 5 if a pair does not, with 6 if an implementation cannot be started or reached.
+    Ends with exit code 5 if a pair does not, with 6 if an implementation cannot be started, or its hook cannot be
+    reached or says nothing that could be judged, and with 2 if no pair could be played.
     """
     quiet_logs(False)
     entries = tuple(one for one in read_peers(file) if not only or one.name in only)
@@ -101,11 +103,16 @@ async def interop(
     if folder is not None:
         write_matrix(folder, report, cells)
         out.line(f"report in {folder}")
-    failed = sum(1 for cell in cells if cell.outcome == "failed")
-    out.value({"kind": "end", "passed": not failed, "failed": failed, "pairs": len(cells)})
-    out.line(f"{counted(failed, 'pair')} of {len(cells)} failed" if failed else "every pair passed")
-    if any(one.trouble for one in instances):
+    failed, left = (sum(1 for cell in cells if cell.outcome == outcome) for outcome in ("failed", "left out"))
+    out.value({"kind": "end", "passed": report["passed"], "failed": failed, "leftOut": left, "pairs": len(cells)})
+    if failed:
+        out.line(f"{counted(failed, 'pair')} of {len(cells)} failed")
+    elif report["passed"]:
+        out.line(f"every pair passed{f' but {left} that were left out' if left else ''}")
+    if any(one.trouble for one in instances) or any(hire.silent for cell in cells for hire in cell.hires):
         return UNREACHABLE
+    if left == len(cells):
+        raise ConfigurationError("bad_configuration", "nothing was judged: no pair could be played")
     return PEER_BROKE if failed else 0
 
 

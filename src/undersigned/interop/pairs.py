@@ -67,6 +67,8 @@ class Hired(msgspec.Struct, frozen=True, kw_only=True):
     order: Order
     outcome: Outcome
     detail: str = ""
+    silent: bool = False
+    """A hook could not be reached, or said nothing that could be judged."""
     engagement: str = ""
     state: str = ""
     moves: int = 0
@@ -153,13 +155,13 @@ class _Pair:
     async def _hire(self, order: Order, channel: BackChannel) -> Hired:
         began = time.monotonic()
         engagement, told = "", dict[str, dict[str, Any]]()
-        outcome, detail = cast("Outcome", "passed"), ""
+        outcome, detail, silent = cast("Outcome", "passed"), "", False
         try:
             engagement = str((await channel.ask("POST", "/hire", self._body(order))).get("id"))
             await self._followed(engagement, told)
             _agreed(order, told)
         except Failure as end:
-            outcome, detail = "failed", str(end)
+            outcome, detail, silent = "failed", str(end), isinstance(end, Silent)
         for role in told:
             self._keep(order, role, told[role])
         of = told.get("hirer", {})
@@ -167,6 +169,7 @@ class _Pair:
             order=order,
             outcome=outcome,
             detail=detail,
+            silent=silent,
             engagement=engagement,
             state=str(of.get("state", "")),
             moves=sum(len(_heads(of, role)) for role in ROLES),
@@ -286,7 +289,7 @@ def matrix_report(
         "began": began,
         "ended": ended,
         "peers": [{"name": name, **of} for name, of in peers.items()],
-        "passed": not any(one.outcome == "failed" for one in played),
+        "passed": all(one.outcome != "failed" for one in played) and any(one.outcome == "passed" for one in played),
         "cells": [_told(one) for one in played],
     }
     return dict(value)

@@ -46,7 +46,8 @@ def _page(report: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><th>{escape(hirer)}" + "".join(_cell(cells[hirer, provider]) for provider in names) for hirer in names
     )
-    title = "Every pair passed" if report["passed"] else "Not every pair passed"
+    played = " that was played" if any(one["outcome"] == "left out" for one in report["cells"]) else ""
+    title = f"Every pair{played} passed" if report["passed"] else "Not every pair passed"
     harness = report["harness"]
     body = (
         f"<h1>{title}</h1><p>Each row hires each column. {escape(report['began'])} to {escape(report['ended'])}, by "
