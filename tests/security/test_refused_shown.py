@@ -245,6 +245,15 @@ async def test_what_counts_for_nothing_is_asked_for(world: World, ended: dict[st
     await hiring.line.hang_up()
 
 
+async def test_what_ended_is_named_where_nothing_else_is_wanted(world: World) -> None:
+    """HIRE-TRU-22: beside a good one there is no need for another, and still it is not agreed to."""
+    hiring, heard = await shown(world, "ended, beside a good one", shows(by_guild(), by_guild(past=True)))
+    assert heard == ("Withdraw", "policy_denied")
+    (said,) = [one for raw in hiring.line.frames if (one := json.loads(raw))["type"] == "Withdraw"]
+    assert said["needed"] == [{"code": "policy_denied", "member": "/presentation/verifiableCredential/1"}]
+    await hiring.line.hang_up()
+
+
 async def test_a_proof_in_a_list_is_one_proof(world: World, tmp_path: Path) -> None:
     """HIRE-PCK-09: it is taken, in each suite, and so is the pack of it."""
     for suite, said in (("eddsa-jcs-2022", "1 credential holds"), ("eddsa-rdfc-2022", "a proof of another suite")):

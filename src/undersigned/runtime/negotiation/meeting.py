@@ -29,7 +29,7 @@ from undersigned.credentials import (
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift, write_canonical
 from undersigned.errors import CredentialError
-from undersigned.messages import Presentation, PresentationRequest
+from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
@@ -159,6 +159,7 @@ class Meeting:
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
 
         Raises:
+            Declined: Nothing is wanted, but a credential is not in its time, or of a schema that is not known here.
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
         decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
@@ -228,7 +229,8 @@ class Meeting:
         )
         if left_out and decision.outcome != "deny":
             # A no says what else is wanted; but nothing is agreed on what does not hold as it was shown.
-            raise left_out[0]
+            needed = tuple([Need(code=error.code, member=f"/presentation{error.path}") for error in left_out])
+            raise Declined(f"shown beside what holds: {left_out[0]}", needed=needed, facts=(), retryable=False)
         if decision.inputs.logs:
             # Others of whom they show something are whomever they like, and would crowd out those who are believed. Who
             # is believed stands not in the grounds alone: a reputation and Cedar read what no clause demands.
@@ -273,7 +275,7 @@ class Meeting:
         status_age_seconds = FRESH_SECONDS if offering else 0.0
         try:
             decision, away = await self._evaluate(engagement, shown, terms, None, status_age_seconds)
-        except CredentialError as error:
+        except (CredentialError, Declined) as error:
             error.message += _renewed(conversation)
             raise
         if decision.outcome == "ask":
