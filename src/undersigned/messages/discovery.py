@@ -104,9 +104,9 @@ class Inquiry(Move, frozen=True, kw_only=True):
         # Of plain objects it was made here: `draft` reads it again, as what the schema makes of them.
         if isinstance(tender, Tender) and isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
             if self.opens != "provider":
-                raise violated("/opens", "a tender, in which the provider opens", self.opens)
+                raise violated("/opens", "provider, who opens in a tender", self.opens)
             if limits.rounds != 1:
-                raise violated("/limits/rounds", "a tender of one round", limits.rounds)
+                raise violated("/limits/rounds", "1, since a tender has one round", limits.rounds)
             if not tender.bids_close <= tender.reveal_by <= tender.award_by:
                 raise violated("/tender", "bidsClose, revealBy and awardBy in this order", tender)
 

@@ -84,8 +84,8 @@ function checkInquiry({ version, versions, closesAt, respondBy, opens, limits, t
   if (version !== lowest) throw new Refused("schema_violation", "expected the lowest version offered", "/version");
   if (closesAt < respondBy) throw new Refused("schema_violation", "expected an instant not before respondBy", "/closesAt");
   if (!tender) return;
-  if (opens !== "provider") throw new Refused("schema_violation", "expected a tender, in which the provider opens", "/opens");
-  if (limits.rounds !== 1) throw new Refused("schema_violation", "expected a tender of one round", "/limits/rounds");
+  if (opens !== "provider") throw new Refused("schema_violation", "expected provider, who opens in a tender", "/opens");
+  if (limits.rounds !== 1) throw new Refused("schema_violation", "expected 1, since a tender has one round", "/limits/rounds");
   const { bidsClose, revealBy, awardBy } = tender;
   if (bidsClose > revealBy || revealBy > awardBy) throw new Refused("schema_violation", "expected bidsClose, revealBy and awardBy in this order", "/tender");
 }
