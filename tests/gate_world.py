@@ -164,9 +164,14 @@ class World(NamedTuple):
 
 @asynccontextmanager
 async def at_work(
-    folder: Path, *, scope: Scope = SCOPE, clock: Clock | None = None, kind: KeyKind = "Ed25519"
+    folder: Path,
+    *,
+    scope: Scope = SCOPE,
+    clock: Clock | None = None,
+    provider_clock: Clock | None = None,
+    kind: KeyKind = "Ed25519",
 ) -> AsyncIterator[World]:
-    """The contract is in force inside the block, and both peers run."""
+    """The contract is in force inside the block, and both peers run, by one clock unless the provider has its own."""
     finish, begun = asyncio.Event(), asyncio.Event()
     jobs: list[Job] = []
 
@@ -181,7 +186,7 @@ async def at_work(
     hirer.gates = ControlPart()
     async with (
         hirer,
-        Peer.open(globex, clock=clock, handlers={"summary": work}) as provider,
+        Peer.open(globex, clock=provider_clock or clock, handlers={"summary": work}) as provider,
         ClientSession() as session,
     ):
         hiring = asyncio.create_task(hire(hirer, provider, scope))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from gate_world import SCOPE, Service, World, at_work, served
-from integration.hires import free_ports, two_homes, until
+from integration.hires import Hands, free_ports, two_homes, until
 from integration.test_readme import text_of
 from undersigned import Job, Peer, RequestGate, current_job, guard
 from undersigned.contract import Terms
@@ -32,6 +32,7 @@ from undersigned.errors import (
     TransportError,
     VerificationError,
 )
+from undersigned.runtime import Clock
 from undersigned.runtime.execution import acting, reading
 from undersigned.runtime.signers import generate_key
 from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope, compile_scope, read_scope
@@ -269,7 +270,7 @@ class Shop(NamedTuple):
 
 
 @asynccontextmanager
-async def shop(folder: Path, service: Service | None = None) -> AsyncIterator[Shop]:
+async def shop(folder: Path, service: Service | None = None, **clocks: Clock) -> AsyncIterator[Shop]:
     """A guarded server that is reached under the very name that requests are signed for."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
@@ -281,7 +282,7 @@ async def shop(folder: Path, service: Service | None = None) -> AsyncIterator[Sh
         prohibitions=(Prohibition("no-payroll", "customer:read", f"{url}/customers/payroll"),),
     )
     service = service or Service()
-    async with at_work(folder, scope=moved) as world, world.desk() as desk, served(service) as upstream:
+    async with at_work(folder, scope=moved, **clocks) as world, world.desk() as desk, served(service) as upstream:
         gate = RequestGate(desk, msgspec.structs.replace(world.rules, origin=url), sign_answers=True)
         async with GateProxy(gate, upstream, port=port):
             yield Shop(world, service, url)
@@ -392,12 +393,36 @@ async def test_a_server_whose_gate_can_ask_nobody_for_a_moment_is_asked_again(
         with capture_logs() as logs:
             await until(lambda: asked.done() or not all(one.allowed for one in it.world.job.actions))
         assert not asked.done()
-        assert [one["error"] for one in logs if one["event"].startswith("a gate can ask nobody")]
+        assert [one["error"] for one in logs if one["event"].startswith("a gate lets in nobody now")]
         await desk.start()
         assert (await asked).body == b"done: /orders"
         assert [one.allowed for one in it.world.job.actions] == [True, False]
         ours = await it.world.provider.ledger.usage(it.world.job.contract)
         assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
+
+
+@pytest.mark.parametrize("what", ["a request", "an input"])
+async def test_work_goes_on_once_a_clock_that_leapt_is_right_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What it signs is refused meanwhile, as its messages are; its operator hears which clock it is."""
+    monkeypatch.setattr(acting, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "RETRY_SECONDS", 0.05)
+    clock = Hands()
+    async with shop(tmp_path, provider_clock=clock) as it:
+
+        async def use() -> bytes:
+            if what == "an input":
+                return await it.world.job.read("report")
+            return (await it.get("/orders", method="POST", body=b"", amounts={"EUR": "0.5"})).body
+
+        clock.ahead = 90
+        with capture_logs() as logs:
+            asked = asyncio.create_task(use())
+            await until(lambda: asked.done() or any("s ahead of theirs" in str(one.get("error")) for one in logs))
+        assert not asked.done()
+        clock.ahead = 0
+        assert await asked == (b"Quarterly.\n" if what == "an input" else b"done: /orders")
 
 
 @pytest.mark.parametrize("what", ["a request", "an answer that comes late", "an input"])

@@ -23,7 +23,16 @@ from undersigned.encoding import Instant, format_instant, parse_instant, seconds
 from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.proof import MAX_SKEW_SECONDS
 
-__all__ = ["AHEAD_HINT", "LOOK_SECONDS", "Clock", "ClockHeld", "SystemClock", "sleep_until", "steady_seconds"]
+__all__ = [
+    "AHEAD_HINT",
+    "LOOK_SECONDS",
+    "Clock",
+    "ClockHeld",
+    "SystemClock",
+    "clock_hint",
+    "sleep_until",
+    "steady_seconds",
+]
 
 _log: Final = structlog.get_logger()
 
@@ -35,6 +44,16 @@ AHEAD_HINT: Final = f"our clock is more than {MAX_SKEW_SECONDS} s ahead of their
 """For an operator whose peer says `proof_from_future`."""
 LOOK_SECONDS: Final = 60.0
 """So often whoever waits for an instant looks whether it has come."""
+
+
+def clock_hint(ahead: int | None) -> str:
+    """For an operator, after what the other side refused or we did not take of it: that our clock is so many seconds
+    ahead of theirs. Empty where proofs hold all the same, or nobody knows.
+    """
+    if ahead is None or abs(ahead) <= MAX_SKEW_SECONDS:
+        return ""
+    told = f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than"
+    return f"{told} {MAX_SKEW_SECONDS} s between them no proof of one holds for the other"
 
 
 class Clock(Protocol):

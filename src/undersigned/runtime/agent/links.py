@@ -19,8 +19,7 @@ import structlog
 from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError, UndersignedError
-from undersigned.proof import MAX_SKEW_SECONDS
-from undersigned.runtime.clock import Clock
+from undersigned.runtime.clock import Clock, clock_hint
 from undersigned.runtime.fetching.fetcher import looked_up_for, strangers
 from undersigned.runtime.fetching.gather import seconds_ahead
 from undersigned.transport import (
@@ -267,7 +266,7 @@ class Links:
             if error.code.startswith("proof_"):
                 # What listens there says the time of the peer; what publishes its DID may be another, or nothing.
                 ahead = seconds_ahead(channel.date, let_in)
-                error.message += _clock_hint((self._ahead_of(peer) if ahead is None else ahead) or 0)
+                error.message += clock_hint(self._ahead_of(peer) if ahead is None else ahead)
             raise
         return channel
 
@@ -324,13 +323,6 @@ class Links:
                 self._lost(peer)
             if peer in self._changed:
                 self._changed.pop(peer).set()
-
-
-def _clock_hint(ahead: int) -> str:
-    if abs(ahead) <= MAX_SKEW_SECONDS:
-        return ""
-    told = f". Our clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} theirs: with more than"
-    return f"{told} {MAX_SKEW_SECONDS} s between them no proof of one holds for the other"
 
 
 class _Stretch:

@@ -18,8 +18,9 @@ import structlog
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import ScopeError
+from undersigned.errors import ScopeError, UndersignedError
 from undersigned.protocol import PROVIDER, Engagement
+from undersigned.runtime.clock import clock_hint
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.scope import Action
@@ -53,6 +54,8 @@ SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
 SUSPENDING_CLAUSES = frozenset({"state", "parent", SUSPENDING_CLAUSE})
 """Of the hirer's gate: it has suspended the contract or that above it, or our credentials do not hold."""
+UNTIMELY_CODES = frozenset({"proof_invalid", "overloaded"})
+"""What gates of the hirer say of a request that was signed too long ago, or in the future."""
 AGAIN_CODES = frozenset({"overloaded", "status_unavailable"})
 """Of the hirer's gate, which has let nothing in: it can ask nobody now, since the hirer starts anew, say."""
 
@@ -135,7 +138,17 @@ class Admission:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
 
-    async def refused_there(self, asked: Action, error: ScopeError, before: Engagement, paused: float) -> float:
+    def clocks_apart(self, error: UndersignedError, url: str) -> bool:
+        """Whether what we sign is refused there since one of the clocks has leapt, which then stands in the error: it
+        is mended soon, and what is sent meanwhile is not taken either, and said again.
+        """
+        hint = clock_hint(self._agent.gatherer.ahead_of_server(url)) if error.code in UNTIMELY_CODES else ""
+        error.message += hint
+        return bool(hint)
+
+    async def refused_there(
+        self, asked: Action, url: str, error: ScopeError, before: Engagement, paused: float
+    ) -> float:
         """After the no of a gate of the hirer's, `paused` seconds after the one before: for how long this waited, if it
         is to be asked again. It goes by what the hirer sent and has taken, so it may know of a suspension before we do,
         and of what we sealed after us; and the hirer may be away for a moment. `before` is how the engagement was when
@@ -144,15 +157,16 @@ class Admission:
         Raises:
             ScopeError: `error`: nothing is waited for.
         """
-        waits = error.code in AGAIN_CODES or error.clause in SUSPENDING_CLAUSES or changed_unheard(before)
+        away = error.code in AGAIN_CODES or self.clocks_apart(error, url)
+        waits = away or error.clause in SUSPENDING_CLAUSES or changed_unheard(before)
         waits = waits and self._conversation.engagement.state in ("working", "suspended")
         if not (waits and paused):
             self.refused(asked, self._agent.clock.now(), error)
         if not waits:
             raise error
-        if error.code in AGAIN_CODES and not paused:  # a gate that lacks its token, say, would be waited for in silence
+        if away and not paused:  # a gate that lacks its token, say, would be waited for in silence
             _log.warning(
-                "a gate can ask nobody: it is asked again until the work has to end",
+                "a gate lets in nobody now: it is asked again until the work has to end",
                 engagement=self._conversation.id,
                 error=str(error),
             )

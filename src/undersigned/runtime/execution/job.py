@@ -317,7 +317,8 @@ class Job:
         Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
         https is used, to addresses that may be dialled, and from a local state folder http on this machine; a redirect
         is an answer like any other and is not followed. A gate that says no because the contract is suspended, that may
-        not know yet of a change which we sealed, or that can ask nobody now, is asked again: this waits as `act` does.
+        not know yet of a change which we sealed, that can ask nobody now, or for which our clock is wrong, is asked
+        again: this waits as `act` does.
 
         Raises:
             ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
@@ -352,7 +353,7 @@ class Job:
                 if (refused := refusal_of(answer)) is None:
                     return answer
                 asked = Action(name=action, target=target)
-                paused = await self._admission.refused_there(asked, refused, before, paused)
+                paused = await self._admission.refused_there(asked, url, refused, before, paused)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.

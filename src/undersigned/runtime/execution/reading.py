@@ -97,8 +97,8 @@ class Reading:
         return max(1, min(max_bytes, *left)) if left else max_bytes
 
     async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
-        """Fetches an input; a hirer that is away for a moment, for whom our credential does not hold now, or that may
-        not have what we sealed yet, is tried again, until the work's deadline.
+        """Fetches an input; a hirer that is away for a moment, for whom our credential or our clock does not hold now,
+        or that may not have what we sealed yet, is tried again, until the work's deadline.
         """
         pause = RETRY_SECONDS
         while True:
@@ -110,7 +110,8 @@ class Reading:
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent and has taken, so it may know of a suspension before we do, and
                 # of what we sealed after us; and we may hear of it while an answer is on its way that was given before.
-                waits = error.code in SUSPENDING_CODES or changed_unheard(before)
+                apart = self._admission.clocks_apart(error, uri)
+                waits = apart or error.code in SUSPENDING_CODES or changed_unheard(before)
                 suspended = waits and state in ("working", "suspended")
                 if not error.retryable and not suspended:
                     raise

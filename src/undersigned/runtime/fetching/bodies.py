@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
@@ -78,9 +78,12 @@ class BodyTransfer:
         start: int,
         max_bytes: int,
         seconds: float,
+        refused: Callable[[Mapping[str, str]], None],
     ) -> None:
-        """`ask` sends the request, once there is one of each of `places`."""
-        self._ask, self._places = ask, places
+        """`ask` sends the request, once there is one of each of `places`; `refused` gets the fields of an answer that
+        has no body of what was asked for.
+        """
+        self._ask, self._places, self._refused = ask, places, refused
         self._url, self._start, self._max_bytes, self._seconds = url, start, max_bytes, seconds
         self._left, self._came = seconds, 0
         self._taken: list[asyncio.Semaphore] = []
@@ -116,6 +119,7 @@ class BodyTransfer:
     async def _begun(self, response: ClientResponse) -> tuple[int, int | None]:
         """Where the body of an answer begins, and how long the whole is, if it is one that was asked for."""
         if response.status not in (200, 206):
+            self._refused(response.headers)
             told = code_told(await response.content.read(256))
             text = f"{self._url} answered {response.status} {told}"
             raise not_fetched(text, status=response.status, told=told)

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from functools import partial
 from ssl import SSLContext
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -244,7 +245,8 @@ class Fetcher:
 
         # Whoever waits for a slow host takes no place from the others.
         places = self._place_at(target.raw_authority), self._transfers
-        return BodyTransfer(ask, places, url, start, max_bytes, timeout_seconds)
+        refused = partial(self._note_time, target.authority)
+        return BodyTransfer(ask, places, url, start, max_bytes, timeout_seconds, refused)
 
     @asynccontextmanager
     async def _lookup(self, peer: str) -> AsyncGenerator[None]:

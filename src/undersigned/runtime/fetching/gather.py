@@ -195,6 +195,11 @@ class Gatherer(Fetcher):
         times = next((self._times[host] for host in self._hosts(did) if host in self._times), None)
         return seconds_ahead(*times) if times is not None else None
 
+    def ahead_of_server(self, url: str) -> int | None:
+        """The same of the server at `url`, when it last refused something or answered a request whole."""
+        times = self._times.get(parse_url(url).authority)
+        return seconds_ahead(*times) if times is not None else None
+
     def _hosts(self, did: Did) -> frozenset[str]:
         return frozenset(parse_url(url).authority for url in self._fetches(did, {}))
 
