@@ -866,7 +866,7 @@ def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
         hands.ahead = 400 * 86_400
         async with Peer.open(Home(companies.acme), clock=hands) as peer:
             nobody = did_of(free_ports(1)[0])
-            order = await hire_order(peer, nobody, task="sbom", inputs={}, price="1 EUR", criteria={})
+            order = await hire_order(peer, nobody, task="sbom", inputs={"artifact": b"x"}, price="1 EUR", criteria={})
             await peer.cancel(await peer.begin(order))
             last = await peer.ledger.last_at()
             assert last is not None

@@ -104,9 +104,9 @@ async def check(
         unfinished = [one["engagement"] for one in status]
         for line in goes_on(status):
             out.line(line)
-        order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
+        order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at, probe=True)
         try:
-            conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
+            conversation = await peer.begin(order)
         except PolicyError as error:
             _tell_no(out, did, task, error.message, domains=[], unfinished=unfinished)
             return ANSWER_NO

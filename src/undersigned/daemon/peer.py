@@ -180,6 +180,7 @@ class Peer(Agent):
         self._log_files = LogFiles(self)
         self._published = Published(self, self._register)
         self.other_side = SignedRequests(self)
+        self.programs = {"sbom": review_sbom}
         self.reviewers.setdefault("sbom", review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))

@@ -53,6 +53,7 @@ from undersigned.errors import (
 from undersigned.messages import Delivery, Need
 from undersigned.protocol import Concede
 from undersigned.runtime import Home, Job, create_home, needed_text
+from undersigned.runtime.agent.ordering import hire_order
 from undersigned.testing import Actor
 
 Open = Callable[..., World]
@@ -376,6 +377,28 @@ def test_an_action_that_nobody_was_asked_about(open_world: Open) -> None:
     (told,) = [one for one in logs if one["event"] == "work failed"]
     assert "job.act('files:delete', ...) asked nobody" in told["error"]
     assert last(world.hirer, name, Delivery).outcome == "failed"
+
+
+async def test_a_known_task_is_hired_for_as_our_program_looks_at_it(tmp_path: Path) -> None:
+    """As by `undersigned hire`: of what it does not look at it said nothing, and the price was owed whatever came."""
+    home, _ = await two_homes(tmp_path)
+    async with Peer.open(home) as peer:
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            ("criteria: the task sbom has criteria of its own", {"criteria": {"mine": "all of it"}}),
+            ("inputs: the task sbom needs artifact", {"inputs": {"wheel": b"x"}}),
+            ("deliverable: .* looks at sbom.cdx.json", {"deliverable": "bill.json"}),
+        ]
+        for said, options in wrong:
+            with pytest.raises(ConfigurationError, match=f"^bad_configuration: {said}"):
+                await peer.hire(PROVIDER, **{"task": "sbom", "price": "5 EUR", "inputs": {"artifact": b"x"}, **options})
+
+        async def mine(_: Any) -> dict[str, bool]:
+            return {"mine": True}
+
+        own = {"criteria": {"mine": "all of it"}, "deliverable": "bill.json"}
+        await hire_order(peer, PROVIDER, task="sbom", inputs={}, price="5 EUR", review=mine, **own)
+        peer.reviewers["sbom"] = mine
+        await hire_order(peer, PROVIDER, task="sbom", inputs={}, price="5 EUR", **own)
 
 
 async def test_a_text_in_place_of_a_path(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ class Agent(Offering):
         self.renewals = Renewals(self)
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
+        self.programs: Mapping[str, Reviewer] = {}
+        """Which of them are programs of ours, that look at the criteria of a known task and at nothing else."""
         self.crowd = Crowd(self.conversations)
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""

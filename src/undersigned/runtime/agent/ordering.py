@@ -63,6 +63,7 @@ async def hire_order(
     max_bytes: int | None = None,
     review: object = None,
     approve: object = None,
+    probe: bool = False,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
@@ -72,7 +73,7 @@ async def hire_order(
     it in our place, `arbiter` rules on disputes; each is neither party. With `c2pa`, media have to carry a manifest; it
     holds files or bytes with the certificates, in PEM, from which their signers come, or nothing if the provider's own
     proof is enough. `max_bytes` are the most that each thing delivered may have. `review` and `approve` are functions
-    of the application, which are only looked at here.
+    of the application, which are only looked at here. With `probe` both are evaluated, and nothing is done.
 
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
@@ -132,6 +133,9 @@ async def hire_order(
     for key, text in criteria.items():
         _check_criterion(key, text)
     named = _named(deliverable, known, criteria)
+    looks = agent.reviewers.get(task) if review is None and not probe else None
+    if known is not None and looks is not None and looks is agent.programs.get(task):
+        _check_known(task, known, inputs, criteria, named)
     agreed = _agreed(settlement or Settlement(method="none"), agent, named, criteria)
     kept = tuple([await _input(agent, name, given) for name, given in inputs.items()])
     try:
@@ -164,6 +168,7 @@ async def hire_order(
         timing=_timing(finish_seconds, decide_seconds),
         subcontracting=subcontracting,
         onward=onward,
+        probe=probe,
     )
 
 
@@ -238,6 +243,22 @@ def _check_criterion(key: object, text: object) -> None:
     except FormatError as exc:
         what = exc.message if exc.path == "/text" else "expected a name of a-z, 0-9 and -, such as 'lists-every-file'"
         raise _unusable(f"criteria: {key!r:.80}: {what}") from exc
+
+
+def _check_known(
+    task: str, known: KnownTask, inputs: Mapping[str, object], criteria: object, named: Sequence[Deliverable]
+) -> None:
+    """Returns if the program that looks at a known task can: of anything else it says nothing, and by silence the price
+    is owed, whatever came.
+    """
+    if criteria:
+        text = f"criteria: the task {task} has criteria of its own, which are looked at by program: leave them out, or "
+        raise _unusable(f"{text}give review, which looks at yours")
+    if missing := [name for name in known.inputs if name not in inputs]:
+        raise _unusable(f"inputs: the task {task} needs {', '.join(missing)}")
+    if known.deliverable not in [one.name for one in named]:
+        text = f"deliverable: the program that looks at the task {task} looks at {known.deliverable}"
+        raise _unusable(f"{text}: leave it out, or give review, which looks at another")
 
 
 def _check_members(settlement: Settlement) -> None:
