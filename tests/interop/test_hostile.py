@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from html import escape
@@ -15,6 +16,8 @@ from msgspec.structs import replace
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from integration.commands import serving
+from interop.worlds import QUICK, peer_home, subject_of
 from undersigned.daemon import PublicListener
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import Did
@@ -29,6 +32,7 @@ from undersigned.interop import (
     compatibility,
     play_all,
     transcript,
+    verdict,
     write_reports,
 )
 from undersigned.runtime import SystemClock
@@ -236,6 +240,23 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     results = await against("ws://127.0.0.1:9/hire")
     assert len(results) == len(chosen("provider"))
     assert all("no connection" in one.detail for one in results)
+
+
+async def test_one_that_ends_in_the_middle_is_given_up(tmp_path: Path) -> None:
+    """It failed the scenario in which it was not there any more, and breaks none of the rules that follow."""
+    home = await peer_home(tmp_path / "globex")
+    with serving(home.path) as served:
+
+        def done(result: Result) -> None:
+            if result.outcome == "passed":
+                served.end(signal.SIGKILL)
+
+        async with Stage(subject_of(home), seed="x", limits=QUICK) as stage:
+            results = await play_all(stage, chosen("provider", only=["happy"]), at_a_time=1, done=done)
+    outcomes = [one.outcome for one in results]
+    assert outcomes == ["passed", "failed", *["given up"] * (len(outcomes) - 2)]
+    assert results[2].detail.startswith("it answers no more: no connection: ")
+    assert verdict(results) == "not judged to the end"
 
 
 async def test_one_that_proves_itself_and_says_nothing() -> None:

@@ -96,8 +96,9 @@ async def play_all(
 
     If the DID does not resolve, a provider cannot be reached or does not answer an `Inquiry`, or a hirer is told to
     hire and does not come, each is `given up` for that, and no more is tried; so if it is not set up to be tested, as
-    it does not believe us or does not offer the task, and, from then on, once it has no room. `told` hears each line
-    of the transcript, `done` each result that was played, as it comes.
+    it does not believe us or does not offer the task, and, from then on, once it has no room, or where a provider
+    that answered does not any more. `told` hears each line of the transcript, `done` each result that was played, as
+    it comes.
 
     Raises:
         ConfigurationError: The hook of a hirer does not take the token.
@@ -108,7 +109,7 @@ async def play_all(
     if stage.unresolved:
         silent = stage.unresolved
     elif wanted and wanted[0].role == "provider":
-        silent = await _first_contact(stage, told)
+        silent = await _contact(stage, CONTACT, told)
     elif wanted:
         await stage.check_token()
         first = await play(stage, wanted[0], told)
@@ -128,9 +129,16 @@ async def play_all(
                 return Result(scenario=scenario, outcome="given up", detail=ended[0])
             known = first if scenario is wanted[0] else None
             result = known or await play(stage, scenario, told)
-        if result.outcome == "given up":
-            ended.append(result.detail)
-        else:
+            if result.outcome == "given up":
+                ended.append(result.detail)
+            elif (
+                result.silent
+                and scenario.role == "provider"
+                and not stage.breaks
+                and (gone := await _contact(stage, f"{CONTACT} after {scenario.id}", told))
+            ):
+                ended.append(f"it answers no more: {gone}")
+        if result.outcome != "given up":
             done(result)
         return result
 
@@ -198,15 +206,15 @@ async def _end(playing: Play) -> None:
                     await player.hear("its end")
 
 
-async def _first_contact(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:
+async def _contact(stage: Stage, name: str, told: Callable[[dict[str, Any]], None]) -> str:
     """Why nothing can be shown of the implementation; empty if it answers, and does not say that it will not work for
     us. What else it gets wrong is for the scenarios to say.
     """
-    scene = Scene(stage, CONTACT, told)
+    scene = Scene(stage, name, told)
     player: Hiring | None = None
     try:
         async with asyncio.timeout(stage.limits.scenario):
-            who = stage.actor(CONTACT, "first")
+            who = stage.actor(name, "first")
             player = Hiring(scene, who, await scene.line(who, "first"))
             await player.say(player.inquiry())
             await player.hear("an answer to an Inquiry")
