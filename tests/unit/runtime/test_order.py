@@ -260,6 +260,14 @@ def test_criteria_are_the_hirers(open_world: Any) -> None:
     assert [item.criteria for item in terms.deliverables] == [(Criterion(id="short", text="one line"),), ()]
 
 
+def test_where_no_round_is_left_for_its_price_a_provider_says_so(open_world: Any) -> None:
+    """It tried to name it all the same, and withdrew as if nothing could have been decided."""
+    world: World = open_world()
+    ours = world.begin(replace(world.order(opening="2 EUR"), rounds=1))
+    assert ours.engagement.state == "withdrawn"
+    assert ours.last("Withdraw", Withdraw, "provider").reason == "round_limit"
+
+
 def test_a_known_task_has_its_criteria(open_world: Any) -> None:
     world: World = open_world()
     order = world.order(task="sbom", criteria={})

@@ -182,8 +182,8 @@ class ProviderSide:
                 return await self._offer(engagement, theirs, decision)
             return await accept(agent, conversation, engagement, recorded(decision))
         terms = answer.terms
-        if answer.act == "withdraw" and not conversation.said("Offer", "provider"):
-            # Our price was not named yet; say it once before giving up.
+        if answer.act == "withdraw" and talks.offers < talks.rounds and not conversation.said("Offer", "provider"):
+            # Our price was not named yet; say it once before giving up, if there is a round for it.
             terms = ours
         if terms is None:
             return withdrawal(engagement, answer.reason)
