@@ -268,6 +268,18 @@ def test_where_no_round_is_left_for_its_price_a_provider_says_so(open_world: Any
     assert ours.last("Withdraw", Withdraw, "provider").reason == "round_limit"
 
 
+def test_an_input_is_no_larger_than_our_settings_say(open_world: Any, tmp_path: Path) -> None:
+    """In memory as in a file."""
+    world: World = open_world()
+    world.hirer.max_artifact_bytes = 3
+    file = tmp_path / "report"
+    file.write_bytes(b"four")
+    for given in (b"four", file):
+        with pytest.raises(ConfigurationError, match=r"input report: expected at most 3 bytes.*the settings says so"):
+            world.order(inputs={"report": given})
+    assert world.order(inputs={"report": b"six"}).inputs
+
+
 def test_a_known_task_has_its_criteria(open_world: Any) -> None:
     world: World = open_world()
     order = world.order(task="sbom", criteria={})

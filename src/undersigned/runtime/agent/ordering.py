@@ -16,6 +16,7 @@ from undersigned.did import fetches, parse_did
 from undersigned.encoding import Did, compare_amounts, from_struct, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime.application import takes_one, why_not_async
+from undersigned.runtime.artifacts.incoming import too_large
 from undersigned.runtime.files import read_file, why
 from undersigned.runtime.home.parsing import checked_name, checked_text, parse_price
 from undersigned.runtime.negotiation.continuing import named_withdrawal
@@ -384,10 +385,12 @@ async def _input(agent: Agent, name: str, given: Path | bytes | str) -> OrderInp
     checked_name("input", name)
     if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise _unusable(f"input {name}: expected a path or bytes, got {given!r:.60}")
-    if isinstance(given, bytes):
+    if isinstance(given, bytes) and len(given) <= agent.max_artifact_bytes:
         digest = await agent.artifacts.put(given)
     else:
         try:
+            if isinstance(given, bytes):
+                raise too_large(agent.max_artifact_bytes)
             digest = (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
         except (OSError, ValueError) as exc:  # of a name that no file can have
             hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
