@@ -33,6 +33,12 @@ def ours(name: str) -> str:
     return entry(name, init=init, serve=[*serve, "{token}", "{trust}"])
 
 
+def alive(process: int) -> bool:
+    """Whether it runs; one that ended and was not waited for yet does not."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def peers(folder: Path, *entries: str) -> Path:
     file = folder / "peers.toml"
     file.write_text("\n".join(entries))
@@ -87,6 +93,17 @@ async def test_who_says_nothing_hears_what_it_should_have_said(tmp_path: Path, m
     quiet = Entry(name="quiet", serve=("sleep", "60"))
     async with started([quiet], base=tmp_path, folder=tmp_path / "state", roles=("provider",)) as (one,):
         assert one.trouble == "sleep could not be started: it printed no line of JSON within 0.3 s"
+
+
+async def test_what_a_shell_started_ends_with_it(tmp_path: Path) -> None:
+    """A shell ends on SIGTERM, and the peer that it waits for would go on at its port."""
+    told = json.dumps({"did": "did:key:z6MkexAMPLE", "url": "ws://127.0.0.1:1/hire"})
+    shell = Entry(name="shell", serve=("sh", "-c", f"sleep 60 & echo $! >id; echo '{told}'; wait"))
+    async with started([shell], base=tmp_path, folder=tmp_path / "state", roles=("provider",)) as (one,):
+        assert one.trouble == ""
+        child = int((tmp_path / "id").read_text())
+        assert alive(child)
+    assert not alive(child)
 
 
 async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -> None:

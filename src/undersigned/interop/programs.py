@@ -18,11 +18,13 @@ Source: protocol-spec/harness.md, "Matrix"
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 import sys
 import tomllib
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -207,7 +209,12 @@ class _Program:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *words, cwd=self._base, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log
+                    *words,
+                    cwd=self._base,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,  # a shell or a launcher ends, and what it started would go on
                 )
             async with asyncio.timeout(START_SECONDS):
                 line = await _stdout(self._process).readline()
@@ -243,22 +250,25 @@ class _Program:
         return f"; it said {said[:MAX_ERROR]!r}" if said else ""
 
     async def end(self) -> None:
-        """Ends it: it is asked to, and then made to."""
+        """Ends it with all that it started: it is asked to, and then made to."""
         process, self._process = self._process, None
         if process is None:
             return
-        try:
-            if process.returncode is None:
-                process.terminate()
+        _signal_all(process, signal.SIGTERM)
+        with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
                 await process.wait()
-        except ProcessLookupError:
-            pass
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        _signal_all(process, signal.SIGKILL)
+        await process.wait()
         if self._drain is not None:
             self._drain.cancel()
+
+
+def _signal_all(process: asyncio.subprocess.Process, number: int) -> None:
+    """To it and what it started. Once it ended and nobody holds its output, others may have its group's number."""
+    if process.returncode is None or not _stdout(process).at_eof():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
 
 
 def _stdout(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
