@@ -79,8 +79,9 @@ def digest_named(text: str) -> tuple[Digest, str]:
         hexes = digest_hex(text) if text.startswith("u") else text.removeprefix("sha256:").lower()
         return digest_from_hex(hexes), ""
     except UndersignedError as error:
+        what = "not a regular file" if path.exists() and text else "no such file"
         raise ConfigurationError(
-            "bad_configuration", f"{plain(text, 200)!r}: no such file, and not a digest (uEi… or 64 hex digits)"
+            "bad_configuration", f"{plain(text, 200)!r}: {what}, and not a digest (uEi… or 64 hex digits)"
         ) from error
 
 

@@ -697,6 +697,12 @@ def test_what_names_nothing_is_seen_in_what_is_said_of_it(command: tuple[str, ..
     assert repr(text) in refused(home, *command, text).error["message"]
 
 
+@pytest.mark.parametrize("command", [("check", "--for", "sbom"), ("trace",)])
+def test_a_folder_is_not_told_as_missing(command: tuple[str, ...], home: Path) -> None:
+    """It is there, as whoever looks sees; so is what a shell puts in place of a file (`<(…)`)."""
+    assert f"{str(home)!r}: not a regular file, and not a digest" in refused(home, *command, home).error["message"]
+
+
 @pytest.mark.parametrize(
     "command", [("gate", "--upstream", "http://127.0.0.1:1"), ("mcp-gate", "--upstream", "http://127.0.0.1:1")]
 )
