@@ -203,12 +203,13 @@ test('after it is proved', async (t) => {
   await t.test('a repeat gets the same answer, and a second message in its place is equivocation', async () => {
     const { link, frames, closed } = await open();
     const first = await inquiry(self, provider.did);
+    const moves = () => frames.filter(({ type }) => type !== 'Receipt'); // which comes when it is due
     link.send(JSON.stringify(first));
-    await until(() => frames.length === 1);
+    await until(() => moves().length === 1);
     link.send(JSON.stringify(first));
-    await until(() => frames.length === 2);
+    await until(() => moves().length > 1);
     assert.equal(frames[0].type, 'Profile');
-    assert.deepEqual(frames[1], frames[0]);
+    assert.deepEqual(moves()[1], frames[0]);
     const { proof, ...rest } = first;
     link.send(JSON.stringify(await signMessage({ ...rest, need: 'echo' }, self.key, 'eddsa-jcs-2022', now())));
     assert.deepEqual(await closed, { code: 1008, reason: 'conflicting_message' });
