@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
-from undersigned.encoding import AMOUNT_PATTERN, JsonObject, JsonValue
+from undersigned.encoding import OWED_PATTERN, JsonObject, JsonValue
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, CONDITIONS, Action, Target, inside, parse_pattern, parse_target
 
@@ -39,7 +39,7 @@ _METHOD: Final = re.compile(r"(?:resources|prompts|completion|logging)/[A-Za-z/]
 _ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _ACTION: Final = re.compile(ACTION_PATTERN)
 _UNIT: Final = re.compile(r"[A-Z]{3}|[a-z][a-z0-9-]{0,31}")
-_AMOUNT: Final = re.compile(f"(?!-){AMOUNT_PATTERN}")
+_AMOUNT: Final = re.compile(OWED_PATTERN)
 _PLACE: Final = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_-]{0,127})\}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~ -]+")
 """Characters that a URI spells in one way only: as they are, or, for the space, never so."""

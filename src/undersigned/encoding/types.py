@@ -25,6 +25,7 @@ __all__ = [
     "ENGAGEMENT_PATTERN",
     "INSTANT_PATTERN",
     "MESSAGEID_PATTERN",
+    "OWED_PATTERN",
     "Amount",
     "Did",
     "DidUrl",

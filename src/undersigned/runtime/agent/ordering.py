@@ -385,18 +385,19 @@ async def _input(agent: Agent, name: str, given: Path | bytes | str) -> OrderInp
     checked_name("input", name)
     if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise _unusable(f"input {name}: expected a path or bytes, got {given!r:.60}")
-    if isinstance(given, bytes) and len(given) <= agent.max_artifact_bytes:
-        digest = await agent.artifacts.put(given)
-    else:
-        try:
-            if isinstance(given, bytes):
-                raise too_large(agent.max_artifact_bytes)
-            digest = (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
-        except (OSError, ValueError) as exc:  # of a name that no file can have
-            hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
-            raise _unusable(f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}") from exc
-        except FormatError as exc:
-            raise _unusable(f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so") from exc
+    most = agent.max_artifact_bytes
+    try:
+        if not isinstance(given, bytes):
+            digest = (await agent.artifacts.put_file(Path(given), max_bytes=most)).digest
+        elif len(given) <= most:
+            digest = await agent.artifacts.put(given)
+        else:
+            raise too_large(most)
+    except (OSError, ValueError) as exc:  # of a name that no file can have
+        hint = "; a str is a path here, and a text has to be encoded" if isinstance(given, str) else ""
+        raise _unusable(f"input {name}: {str(given)!r:.200}: {why(exc)}{hint}") from exc
+    except FormatError as exc:
+        raise _unusable(f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so") from exc
     return OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest))
 
 
