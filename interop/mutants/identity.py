@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+import msgspec
 from mutants import mutant, shown_anyway
 
 from undersigned.credentials import model, presentation, status_list
@@ -149,6 +150,19 @@ def _no_budget() -> None:
 @mutant("takes credentials at any time", "HIRE-CRD-01", "credential-past", "credential-not-yet")
 def _at_any_time() -> None:
     model.Credential.valid_at = lambda *_: True
+
+
+@mutant("takes nothing of who shows a credential that is over", "HIRE-CRD-01", "credential-past-beside-a-good-one")
+def _all_or_nothing() -> None:
+    real = meeting.verify_presentation
+
+    def verify(shown: Any, **options: Any) -> Any:
+        verified = real(shown, **options)
+        if len(verified.credentials) < len(shown.credentials):
+            return msgspec.structs.replace(verified, credentials=())
+        return verified
+
+    meeting.verify_presentation = verify
 
 
 @mutant("looks at the time of a credential before its signature", "HIRE-CRD-01", "credential-past-and-forged")

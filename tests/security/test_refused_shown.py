@@ -21,8 +21,6 @@ from undersigned.credentials import credential_config, membership, status_entry
 from undersigned.did import make_document
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes, shift
 from undersigned.proof import attach, prepare
-from undersigned.runtime.evidence.decisions import DecisionBasis, decision_named, replay_decision
-from undersigned.trust import Policy
 from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -112,11 +110,6 @@ def away(unsigned: JsonObject) -> JsonObject:
 CASES: dict[str, tuple[Callable[[Hiring], dict[str, Any]], tuple[str, str], str]] = {
     "past": (shows(by_guild(past=True)), ("Withdraw", "policy_denied"), PAST),
     "past, as a JWT": (shows(by_guild("jwt", past=True)), ("Withdraw", "policy_denied"), PAST),
-    "past, beside a good one": (
-        shows(by_guild(), by_guild(past=True)),
-        ("Withdraw", "policy_denied"),
-        "1 presentation is by its holder; 1 credential holds; 1 credential was not valid then",
-    ),
     "past and forged": (shows(forged(by_guild(past=True))), ("Problem", "proof_invalid"), NOTHING),
     "past and forged, as a JWT": (shows(forged(by_guild("jwt", past=True))), ("Problem", "proof_invalid"), NOTHING),
     "past and forged, RDF": (
@@ -234,23 +227,23 @@ async def test_what_counts_for_nothing_is_asked_for(world: World, ended: dict[st
     (denied,) = (await asyncio.to_thread(run, "decision", "list", hiring.id, "--home", home, "--json")).values
     replayed = await asyncio.to_thread(run, "decision", "replay", denied["id"], "--home", home)
     assert replayed.code == 0, replayed
-    globex = world.globex
-    asks_nothing = DecisionBasis(
-        policy=Policy(require=()), anchors=globex.meeting.beliefs.anchors, own=globex.home.configuration.own
-    )
-    recorded = await decision_named(globex.ledger, denied["id"])
-    again = await replay_decision(globex.ledger, globex.own.id, recorded, asks_nothing)
-    assert again.decision is None, "nothing is agreed on it, whatever the policy asks for"
-    assert again.differences[-1].now.startswith("none: policy_denied")
     await hiring.line.hang_up()
 
 
-async def test_what_ended_is_named_where_nothing_else_is_wanted(world: World) -> None:
-    """HIRE-TRU-22: beside a good one there is no need for another, and still it is not agreed to."""
-    hiring, heard = await shown(world, "ended, beside a good one", shows(by_guild(), by_guild(past=True)))
-    assert heard == ("Withdraw", "policy_denied")
-    (said,) = [one for raw in hiring.line.frames if (one := json.loads(raw))["type"] == "Withdraw"]
-    assert said["needed"] == [{"code": "policy_denied", "member": "/presentation/verifiableCredential/1"}]
+async def test_what_ended_is_as_if_it_had_not_been_shown(world: World, tmp_path: Path) -> None:
+    """HIRE-CRD-01, HIRE-PCK-09: the decision is by what holds beside it; and so it is after a restart."""
+    hiring, heard = await shown(world, "ended, beside a good one", shows(by_guild(past=True), by_guild()))
+    assert heard == ("Presentation", "")
+    meeting, conversation = world.globex.meeting, world.globex.conversations[hiring.id]
+    (relied,) = meeting.relied(conversation, "hirer")
+    assert relied.valid_at(world.clock.now())
+    meeting.let_go(hiring.id)
+    assert meeting.relied(conversation, "hirer") == (relied,), "by what was recorded"
+    assert "1 credential holds; 1 credential was not valid then" in await packed(world, hiring, tmp_path)
+    home = world.globex.home.path
+    (allowed,) = (await asyncio.to_thread(run, "decision", "list", hiring.id, "--home", home, "--json")).values
+    replayed = await asyncio.to_thread(run, "decision", "replay", allowed["id"], "--home", home)
+    assert (allowed["decision"]["outcome"], replayed.code) == ("allow", 0), replayed
     await hiring.line.hang_up()
 
 

@@ -83,6 +83,7 @@ from undersigned.credentials.status_list import (
     status_urls,
 )
 from undersigned.credentials.verify import (
+    counts,
     signer_keys,
     verify_credential,
     verify_issued,
@@ -133,6 +134,7 @@ __all__ = [
     "claim_credential",
     "cleared",
     "configuration_url",
+    "counts",
     "credential_config",
     "credential_jwt",
     "decode_list",

@@ -188,7 +188,7 @@ def verify_presentation(
     answered: Instant | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
-    left_out: list[CredentialError] | None = None,
+    leave_out: bool = False,
 ) -> VerifiedPresentation:
     """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
 
@@ -197,7 +197,7 @@ def verify_presentation(
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
     it, `documents` those of its `parties`. That a challenge is used once follows from the state machine. `answered` and
-    `left_out` are as of `verify_shown`.
+    `leave_out` are as of `verify_shown`.
 
     Raises:
         FormatError: As `read_presentation`.
@@ -247,7 +247,7 @@ def verify_presentation(
         answered=answered,
         suites=suites,
         contexts=contexts,
-        left_out=left_out,
+        leave_out=leave_out,
     )
     return VerifiedPresentation(
         holder=holder,
@@ -270,19 +270,20 @@ def verify_shown(
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
     foreign: bool = False,
-    left_out: list[CredentialError] | None = None,
+    leave_out: bool = False,
 ) -> tuple[Credential, ...]:
     """The credentials of a presentation, once its holder made it in answer to this and each of them holds.
 
     Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
     to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
     `foreign` is as of `verify_proof`: between peers, the holder's proof has one spelling. `answered` is when what is
-    verified again was recorded: the holder's proof is good for minutes, and was checked in them. `left_out` gets why a
-    credential is not among what is given back: not in its time, or of a schema that is not known here.
+    verified again was recorded: the holder's proof is good for minutes, and was checked in them. `leave_out`: what was
+    not in its time then, or has a schema that is not known here, is refused otherwise, and now is not among what is
+    given back; what has ended since is.
 
     Raises:
         As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`; `policy_denied` only where nothing
-            else is wrong, and not with `left_out`.
+            else is wrong, and not with `leave_out`.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
@@ -308,16 +309,22 @@ def verify_shown(
     outside: list[CredentialError] = []
     for place, credential in enumerate(shown.credentials):
         try:
-            verified.append(verify_issued(credential, documents=documents, now=now, suites=suites, contexts=contexts))
+            one = verify_issued(
+                credential,
+                documents=documents,
+                now=now,
+                valid_at=then if leave_out else now,
+                suites=suites,
+                contexts=contexts,
+            )
+            verified.append(one)
         except UndersignedError as error:
             error.path = f"/verifiableCredential/{place}{error.path}"
             if not isinstance(error, CredentialError) or error.code != "policy_denied":
                 raise
             outside.append(error)  # a signature that does not hold behind it weighs more
-    if outside and left_out is None:
+    if outside and not leave_out:
         raise outside[0]
-    if left_out is not None:
-        left_out += outside
     return tuple(verified)
 
 

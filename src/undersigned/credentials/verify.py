@@ -26,7 +26,7 @@ from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
 from undersigned.proof import MAX_SKEW_SECONDS, KeyLookup, verify_proof
 
-__all__ = ["signer_keys", "verify_credential", "verify_issued", "verify_signed_text", "verify_status_list"]
+__all__ = ["counts", "signer_keys", "verify_credential", "verify_issued", "verify_signed_text", "verify_status_list"]
 
 
 def verify_credential(
@@ -66,10 +66,12 @@ def verify_issued(
     *,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    valid_at: Instant | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
 ) -> Credential:
-    """The credential, once all of `verify_credential` holds but its status, which is still to be looked up.
+    """The credential, once all of `verify_credential` holds but its status, which is still to be looked up. `valid_at`
+    is when it has to have been in its time, if that is not `now`.
 
     Its lists are fetched after this, because only what is verified may say whom we ask (HIRE-DID-06).
 
@@ -95,12 +97,25 @@ def verify_issued(
         )
     if not CLAIMS.keys().isdisjoint(credential.types):
         read_claim(credential)  # of ours, so closed
-    check_schemas(credential)
-    if not credential.valid_at(now):
-        raise CredentialError(
-            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
-        )
+    _check_counts(credential, valid_at or now)
     return credential
+
+
+def counts(credential: Credential, at: Instant) -> bool:
+    """Whether a credential that was verified counted at an instant: in its time, and of schemas that are known here."""
+    try:
+        _check_counts(credential, at)
+    except CredentialError:
+        return False
+    return True
+
+
+def _check_counts(credential: Credential, at: Instant) -> None:
+    check_schemas(credential)
+    if not credential.valid_at(at):
+        raise CredentialError(
+            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {at}"
+        )
 
 
 def verify_status_list(

@@ -5,6 +5,7 @@
 | `none` | nothing |
 | `of another` | the membership of somebody else |
 | `past`, `not yet` | one that is over, or has not begun |
+| `past beside a good one` | one that is over, and then one that holds |
 | `past and signed by another` | one that is over, and names the guild that did not sign it |
 | `unsigned`, `signed by another` | one without a proof; one that names the guild and is signed by somebody else |
 | `seventeen` | one, seventeen times over |
@@ -45,15 +46,17 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
     if word in LISTS or word == "unavailable":
         return (who.member(now, status=stage.status_at(word, play.scenario.id)),)
     own: dict[str, Any] = {name: value for name, value in who.member(now).items() if name != "proof"}
+    over = {**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}
     match word:
         case "none":
             return ()
         case "of another":
             return (who.member(now, of=play.actor("stranger").did),)
         case "past":
-            return (vouched({**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}, now),)
+            return (vouched(over, now),)
+        case "past beside a good one":
+            return (vouched(over, now), who.member(now))
         case "past and signed by another":
-            over = {**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}
             return (play.actor("stranger").issue(over, now),)
         case "not yet":
             return (vouched({**own, "validFrom": shift(now, 3600)}, now),)

@@ -5,17 +5,18 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.14
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from undersigned.credentials import Credential, read_credential
+from undersigned.credentials import Credential, ShownPresentation, counts, read_credential, read_presentation
 from undersigned.encoding import Digest, EngagementId
+from undersigned.messages import Presentation, Proof
 
 from .conversation import Conversation
 from .turn import value_in
 
-__all__ = ["RENEWED", "StandIn", "origin_of", "stand_ins", "standing"]
+__all__ = ["RENEWED", "StandIn", "as_shown", "origin_of", "stand_ins", "standing"]
 
 RENEWED: Final = "renewed"
 """The fact of a contract's journal that says which."""
@@ -37,6 +38,12 @@ def stand_ins(conversation: Conversation) -> tuple[StandIn, ...]:
     """Those of the other side, as this contract's journal has them."""
     noted = value_in(conversation.facts, RENEWED, dict[str, tuple[StandIn, ...]])
     return noted["standIns"] if noted is not None else ()
+
+
+def as_shown(message: Presentation) -> ShownPresentation:
+    """What a recorded move showed, without what counted for nothing then. It was verified before it was recorded."""
+    shown, proof = read_presentation(message.presentation), cast("Proof", message.proof)
+    return shown._replace(credentials=tuple([one for one in shown.credentials if counts(one, proof.created)]))
 
 
 def standing(conversation: Conversation, shown: tuple[Credential, ...]) -> tuple[Credential, ...]:

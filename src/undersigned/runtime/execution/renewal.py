@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import structlog
 
-from undersigned.credentials import Credential, ShownPresentation, VerifiedPresentation, read_presentation, renews
+from undersigned.credentials import Credential, ShownPresentation, VerifiedPresentation, renews
 from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import UndersignedError
 from undersigned.messages import Presentation
 from undersigned.protocol import OTHER, Engagement
 from undersigned.runtime.engagement.conversation import Conversation
-from undersigned.runtime.engagement.stand_ins import RENEWED, StandIn, origin_of, stand_ins
+from undersigned.runtime.engagement.stand_ins import RENEWED, StandIn, as_shown, origin_of, stand_ins
 from undersigned.runtime.engagement.turn import fact, noting
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Renewals:
                     one.digest for one in self._agent.meeting.relied(beside, "hirer")
                 )
             try:
-                read = read or self._agent.meeting.verified(engagement.id) or read_presentation(shown.presentation)
+                read = read or self._agent.meeting.verified(engagement.id) or as_shown(shown)
                 await self._take(conversation, engagement, shown, read)
             except UndersignedError as error:
                 _log.warning("nothing was renewed", engagement=conversation.id, error=str(error))

@@ -29,12 +29,12 @@ from undersigned.credentials import (
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift, write_canonical
 from undersigned.errors import CredentialError
-from undersigned.messages import Need, Presentation, PresentationRequest
+from undersigned.messages import Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.outgoing import agreed_suite
-from undersigned.runtime.engagement.stand_ins import stand_ins, standing
+from undersigned.runtime.engagement.stand_ins import as_shown, stand_ins, standing
 from undersigned.runtime.engagement.turn import Declined
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
@@ -144,7 +144,7 @@ class Meeting:
         """
         self._shown.pop(engagement.id, None)
         self._relied.pop((engagement.id, OTHER[engagement.role]), None)
-        await self._verify(engagement, message.presentation, message.answers, [], before=now)
+        await self._verify(engagement, message.presentation, message.answers, before=now)
 
     async def evaluate(
         self,
@@ -186,12 +186,9 @@ class Meeting:
         """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known, whose = self._shown.get(engagement.id), self._agent.whose(engagement.id, engagement.peer)
         shown = known.presentation if known is not None else None
-        left_out: list[CredentialError] = []
         if known is None or shown is None or not await self._current(engagement.peer, known.documents, whose):
             with looked_up_for(whose):
-                shown = await self._verify(engagement, message.presentation, message.answers, left_out)
-        for error in left_out:
-            _log.warning("a credential counts for nothing", engagement=engagement.id, error=str(error))
+                shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         await self.beliefs.prepare(asked)
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
@@ -227,10 +224,6 @@ class Meeting:
             answers=answers,
             logs=tuple(file for file, _ in logs) if logs else (),
         )
-        if left_out and decision.outcome != "deny":
-            # A no says what else is wanted; but nothing is agreed on what does not hold as it was shown.
-            needed = tuple([Need(code=error.code, member=f"/presentation{error.path}") for error in left_out])
-            raise Declined(f"shown beside what holds: {left_out[0]}", needed=needed, facts=(), retryable=False)
         if decision.inputs.logs:
             # Others of whom they show something are whomever they like, and would crowd out those who are believed. Who
             # is believed stands not in the grounds alone: a reputation and Cedar read what no clause demands.
@@ -363,8 +356,8 @@ class Meeting:
             if verified is not None:
                 found = verified.credentials
             else:
-                shown = conversation.last("Presentation", Presentation, role).presentation
-                found = read_presentation(shown).credentials
+                shown = conversation.last("Presentation", Presentation, role)
+                found = as_shown(shown).credentials
             if role != conversation.engagement.role:
                 found = standing(conversation, found)
             self._relied[key] = found
@@ -428,12 +421,12 @@ class Meeting:
         engagement: Engagement,
         presentation: JsonObject,
         challenge: Digest,
-        left_out: list[CredentialError],
         *,
         before: Instant | None = None,
     ) -> VerifiedPresentation:
         """Verifies it anew, now; or as of when it is about to be recorded, `before` issuers were asked for their keys:
-        whoever looks at the record later knows that time alone. `left_out` is as of `verify_shown`.
+        whoever looks at the record later knows that time alone. What counted for nothing when it was recorded is not
+        among its credentials.
         """
         read = read_presentation(presentation, strict=True)
         check_presented(read.credentials)
@@ -456,11 +449,13 @@ class Meeting:
             documents=documents,
             now=now,
             answered=answered,
-            left_out=left_out,
+            leave_out=True,
         )
         shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
-        if not left_out:
-            self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
+        held = {one.digest for one in shown.credentials}
+        if beside := [f"{' '.join(one.types)} of {one.issuer}" for one in read.credentials if one.digest not in held]:
+            _log.warning("shown, and counts for nothing", engagement=engagement.id, credentials=beside)
+        self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
         return shown
 
     async def _recorded(self, engagement: Engagement) -> Instant | None:
