@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { HireError, check } from './errors.js';
+import { clocksApart } from './clock.js';
 import { asWritten, checkAddress, multikeys, safeLookup } from './did.js';
 import { digestOfBytes } from './encoding.js';
 import { admit } from './gate.js';
@@ -10,7 +11,7 @@ import { tables } from './spec.js';
 
 const BYTES = 64 * 1024 * 1024;
 
-/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} */
+/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} what was refused since the clocks are apart says so, and has it as `apart` */
 export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
   const { url, path } = asWritten(uri);
   const open = peer.local && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
@@ -25,7 +26,11 @@ export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
     bytes = await readAtMost(answer, Math.min(most, BYTES), uri);
   } catch (error) { throw error instanceof HireError ? error : new HireError('unreachable', String(error)); }
   const status = answer.statusCode ?? 0;
-  if (status < 200 || status > 299) throw new HireError(refusalOf(status, bytes), `${uri}: ${status}`);
+  if (status < 200 || status > 299) {
+    const code = refusalOf(status, bytes);
+    const apart = code === 'proof_invalid' ? clocksApart(answer.headers.date, peer.now()) : '';
+    throw Object.assign(new HireError(code, `${uri}: ${status}${apart}`), { apart });
+  }
   check(digestOfBytes(bytes) === digest, 'digest_mismatch', uri);
   return bytes;
 }

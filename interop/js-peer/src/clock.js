@@ -1,6 +1,8 @@
 /** The time of this peer (page 10, section 10.2). */
 
 const JUMP = 3600;
+/** By more than so many seconds no proof of one side holds for the other. */
+const SKEW = 60;
 const BETWEEN = 1;
 
 /** Readings of a clock, of which one that is more than an hour ahead is believed once another one, a second later, says so too (HIRE-CLK-02). */
@@ -26,4 +28,14 @@ export class Clock {
     this.read = { wall, passed };
     return Math.floor(wall);
   }
+}
+
+/**
+ * For an operator, after what was refused for want of a proof: how far our clock is from that of the server that called the time `date`. Empty where proofs hold all
+ * the same, or it named no time; nobody signed it. @param {string | undefined} date @param {number} now by our clock then @returns {string}
+ */
+export function clocksApart(date, now) {
+  const ahead = now - Date.parse(date ?? '') / 1000;
+  if (!(Math.abs(ahead) > SKEW)) return '';
+  return `. Our clock is ${Math.abs(ahead)} s ${ahead > 0 ? 'ahead of' : 'behind'} theirs: with more than ${SKEW} s between them no proof of one holds for the other`;
 }

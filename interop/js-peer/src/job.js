@@ -10,8 +10,8 @@ const ANSWER_SECONDS = 600;
 /** Milliseconds: a timer for longer fires at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** What is no last word of the hirer's gate: it goes by what it has sent, which may be under way to us, nobody is there, or what we showed does not hold now. */
-const FOR_NOW = new Set(['contract_expired', 'revoked', 'policy_denied', 'status_unavailable', 'status_invalid', 'unreachable', 'upstream_failed']);
+/** What is no last word of the hirer's gate: it goes by what it has sent, which may be under way to us, nobody is there, it is busy, or what we showed does not hold now. */
+const FOR_NOW = new Set(['overloaded', 'contract_expired', 'revoked', 'policy_denied', 'status_unavailable', 'status_invalid', 'unreachable', 'upstream_failed']);
 
 /** What a handler gets. */
 export class Job {
@@ -53,16 +53,19 @@ export class Job {
     if (!answer?.granted) throw new HireError('approval_required', 'the answer is no');
   }
 
-  /** The bytes of an input, read under the scope. @param {string} name @returns {Promise<Buffer>} */
+  /** The bytes of an input, read under the scope; where that is refused for now, or since one of the clocks is wrong, until the work is due. @param {string} name @returns {Promise<Buffer>} */
   async read(name) {
     const input = this.inputs.find((/** @type {any} */ one) => one.name === name);
     if (!input?.uri) throw new HireError('not_found', name);
     await this.act({ name: 'artifact:read', target: input.uri });
-    for (let tries = 0; ; tries += 1) {
-      try { return await fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest); } catch (error) {
-        if (tries === 60 || !FOR_NOW.has(/** @type {any} */ (error).code)) throw error;
-        await new Promise((resolve) => { setTimeout(resolve, 500); });
-        await until(this.conversation, () => !this.conversation.peer.stopped && this.conversation.engagement.state.main === 'working');
+    const { peer, engagement } = this.conversation;
+    for (let wait = 500; ; wait = Math.min(2 * wait, 5000)) {
+      try { return await fetchArtifact(peer, input.uri, this.contract, input.digest); } catch (error) {
+        const { code, apart, message } = /** @type {any} */ (error);
+        if (!FOR_NOW.has(code) && !apart) throw error;
+        peer.log(this.conversation, 'an input was not fetched yet', message);
+        await new Promise((resolve) => { setTimeout(resolve, wait); });
+        await until(this.conversation, () => !peer.stopped && engagement.state.main === 'working');
       }
     }
   }
@@ -98,6 +101,13 @@ export function holdsDelivery({ engagement, peer }) {
   return peer.now() < Math.min(accepted.at + duration(terms.sealGrace), accepted.at + (end - accepted.at) / 2);
 }
 
+/** Fails once the work has run past what is due, or has ended otherwise. @param {import('./conversation.js').Conversation} conversation */
+async function due(conversation) {
+  const { engagement, peer } = conversation;
+  await until(conversation, () => engagement.state.main === 'working' && peer.now() >= engagement.state.due);
+  throw new HireError('timeout', 'the work ran past what is due');
+}
+
 /** Runs the handler of a task and sends the delivery. @param {import('./conversation.js').Conversation} conversation @param {import('./provider.js').Service} service */
 export async function work(conversation, service) {
   const job = new Job(conversation);
@@ -105,7 +115,10 @@ export async function work(conversation, service) {
   const startedOn = instant(engagement.state.started.at);
   let outcome = 'complete';
   const beat = setInterval(() => conversation.enqueue(() => progress(conversation)), Math.min(Math.max((duration(job.terms.deadlines.heartbeat) * 1000) / 2, 1000), LONGEST_TIMER));
-  try { await Promise.race([service.run(job), until(conversation, () => false)]); } catch (error) {
+  try {
+    await Promise.race([service.run(job), due(conversation)]);
+    check(job.artifacts.length > 0, 'decision_failed', 'it made nothing');
+  } catch (error) {
     peer.log(conversation, 'work failed', error);
     outcome = 'failed';
   }

@@ -1,6 +1,7 @@
 /** The connection: three frames that prove both DIDs, then messages (page 03, sections 3.2 to 3.5). */
 import { WebSocket } from 'ws';
 import { check, HireError } from './errors.js';
+import { clocksApart } from './clock.js';
 import { CONTEXT, VERSIONS, newNonce } from './encoding.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
 import { checkProofShape, checkTimes, makeProof, times, verifyProof } from './proofs.js';
@@ -197,6 +198,8 @@ export async function dial(url, peer, self) {
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
   check(protocol === 'wss:' || (protocol === 'ws:' && self.local && loopback), 'did_forbidden_address', url);
   const socket = new WebSocket(url, [SUBPROTOCOL], { perMessageDeflate: false, followRedirects: false, maxPayload: MESSAGE_BYTES, handshakeTimeout: SECONDS * 1000 });
+  let apart = '';
+  socket.once('upgrade', ({ headers }) => { apart = clocksApart(headers.date, self.now()); });
   const exchange = proved(socket, async ({ next }) => {
     const challenge = /** @type {any} */ (readJson(await next(), { limit: 4096 }));
     check(Object.keys(challenge).sort().join() === 'nonce,subprotocol,type' && challenge.type === 'Challenge' && challenge.subprotocol === SUBPROTOCOL && NONCE.test(challenge.nonce), 'schema_violation', 'challenge');
@@ -205,6 +208,9 @@ export async function dial(url, peer, self) {
     socket.send(await prove(frame, self, challenge.nonce, peer));
     await readAcceptor(await next(), { peer, challenge: challenge.nonce, nonce }, self);
     return peer;
+  }).catch((error) => {
+    if (/proof_/.test(error.message)) error.message += apart; // said by either side: HIRE-CNX-07 lets neither say more
+    throw error;
   });
   exchange.catch(() => {});
   /** @type {Promise<never>} */ const failed = new Promise((_, reject) => socket.once('error', (error) => reject(new HireError('unreachable', error.message))));

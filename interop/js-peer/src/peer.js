@@ -99,6 +99,9 @@ export class Peer {
     return now;
   }
 
+  /** The time by which proofs are judged here, which may stand still: who is refused sees how far its own is from it. */
+  #date() { return new Date(this.now() * 1000).toUTCString(); }
+
   /** @param {Conversation | undefined} conversation @param {string} what @param {any} [detail] */
   log(conversation, what, detail) {
     if (this.verbose) process.stderr.write(`${instant(this.now())} ${conversation?.id.slice(-8) ?? ''} ${what} ${detail?.stack ?? detail?.message ?? detail ?? ''}\n`);
@@ -201,7 +204,7 @@ export class Peer {
     this.hereSince = this.now();
     this.server = http.createServer((request, response) => { this.#http(request, response).catch((error) => { this.log(undefined, 'http', error); response.destroy(); }); });
     this.sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES, perMessageDeflate: false, handleProtocols: () => SUBPROTOCOL });
-    this.sockets.on('headers', (fields) => fields.push(`Date: ${new Date(this.now() * 1000).toUTCString()}`));
+    this.sockets.on('headers', (fields) => fields.push(`Date: ${this.#date()}`));
     this.server.on('upgrade', (request, socket, head) => {
       const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
       if (request.url !== '/hire' || !offered.includes(SUBPROTOCOL)) return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
@@ -257,7 +260,7 @@ export class Peer {
     const headers = Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i], raw[2 * i + 1]]);
     const answer = path.startsWith('/artifacts/') ? await serveArtifact(this, { method: incoming.method ?? '', path, headers }) : await hook(this, incoming);
     const bytes = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(JSON.stringify(answer.body));
-    response.writeHead(answer.status, { 'content-type': Buffer.isBuffer(answer.body) ? 'application/octet-stream' : 'application/json', 'content-length': bytes.length });
+    response.writeHead(answer.status, { date: this.#date(), 'content-type': Buffer.isBuffer(answer.body) ? 'application/octet-stream' : 'application/json', 'content-length': bytes.length });
     response.end(bytes);
   }
 

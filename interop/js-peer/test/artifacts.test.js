@@ -58,24 +58,25 @@ test('of what is delivered under one name the last counts', () => {
   assert.deepEqual(job.artifacts.map(({ name, digest }) => [name, digest]), [['b', '2'], ['a', '3']].map(([name, text]) => [name, digestOfBytes(Buffer.from(text))]));
 });
 
-test('an input is asked for again where the gate says no for now, as long as the peer runs', async () => {
+test('an input is asked for again where the gate says no for now or the clocks are apart, as long as the peer runs', async () => {
   const [key, bytes] = [keyOfDidKey(randomBytes(32)), Buffer.from('report')];
   const digest = digestOfBytes(bytes);
   /** @type {Record<string, number>} */ const asked = {};
   const gate = http.createServer(({ url = '' }, answer) => {
     asked[url] = (asked[url] ?? 0) + 1;
-    answer.writeHead(asked[url] === 1 ? 403 : 200).end(asked[url] === 1 ? JSON.stringify({ code: url.slice(1) }) : bytes);
+    const date = new Date((1_800_000_000 + (url.includes('apart') ? 61 : 60)) * 1000).toUTCString();
+    answer.writeHead(asked[url] === 1 ? 403 : 200, { date }).end(asked[url] === 1 ? JSON.stringify({ code: url.slice(1).split('?')[0] }) : bytes);
   }).listen(0, 'localhost');
   await once(gate, 'listening');
   const { port } = /** @type {import('node:net').AddressInfo} */ (gate.address());
   const read = (/** @type {string} */ code, stopped = false) => {
     const state = { started: { inputs: [{ name: 'report', uri: `http://localhost:${port}/${code}`, digest }] }, terms: {}, contract: digest, main: 'working' };
-    const job = new Job(/** @type {any} */ ({ engagement: { state }, peer: { local: true, key, stopped, now: () => 1_800_000_000 } }));
+    const job = new Job(/** @type {any} */ ({ engagement: { state }, peer: { local: true, key, stopped, log() {}, now: () => 1_800_000_000 } }));
     job.act = async () => ({ id: '', clause: '' });
     return job.read('report');
   };
-  for (const one of await Promise.all(['revoked', 'policy_denied', 'status_unavailable', 'status_invalid'].map((code) => read(code)))) assert.deepEqual(one, bytes);
-  await assert.rejects(read('scope_exceeded'), { code: 'scope_exceeded' });
+  for (const one of await Promise.all(['revoked', 'policy_denied', 'status_unavailable', 'status_invalid', 'overloaded', 'proof_invalid?apart'].map((code) => read(code)))) assert.deepEqual(one, bytes);
+  for (const code of ['scope_exceeded', 'scope_exceeded?apart', 'proof_invalid']) await assert.rejects(read(code), { code: code.split('?')[0] });
   await assert.rejects(read('contract_expired', true), { code: 'contract_expired' });
   assert.deepEqual([asked['/scope_exceeded'], asked['/contract_expired']], [1, 1]);
   gate.close();

@@ -3,11 +3,12 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { closesBySilence, decideAsProvider } from '../src/provider.js';
 import { listens, overdue, overdueForHirer } from '../src/deadlines.js';
-import { whole, working } from '../support/peers.js';
+import { dial } from '../src/link.js';
+import { service, two, until, whole, working } from '../support/peers.js';
 
 test('a hirer whose clock is set ahead takes no work for late or silent before it has listened', async (t) => {
   const { hirer, provider, conversation, goOn } = await working(t);
-  const ahead = 3599; // by an hour at most it counts at once, and for more at the next look
+  const ahead = 3500; // by an hour at most it counts at once, and for more at the next look; the work is not due yet
   for (const { clock } of [hirer, provider]) clock.wall = () => Date.now() / 1000 + ahead;
   const { state } = conversation.engagement;
   assert.ok(hirer.now() > Math.max(state.started.at, conversation.signAt) + 300);
@@ -44,4 +45,44 @@ test('the time of a peer never runs back, also where nothing was written meanwhi
   assert.equal(hirer.head().at, at);
   goOn();
   await whole(hirer, provider, conversation.id);
+});
+
+for (const [leaps, says] of /** @type {const} */ ([['provider', 'ahead of'], ['hirer', 'behind']])) {
+  test(`work goes on once the clocks of both sides agree again, and says which was wrong: that of the ${leaps} leapt`, async (t) => {
+    const { hirer, provider, conversation, goOn } = await working(t);
+    /** @type {string[]} */ const logged = [];
+    provider.log = (_, what, detail) => { logged.push(`${what} ${detail?.message ?? detail}`); };
+    const ahead = (/** @type {import('../src/peer.js').Peer} */ peer) => { peer.clock.wall = () => Date.now() / 1000 + 90; };
+    ahead(leaps === 'hirer' ? hirer : provider);
+    goOn();
+    await until(() => logged.some((one) => one.includes(` s ${says} theirs`)));
+    ahead(leaps === 'hirer' ? provider : hirer);
+    await whole(hirer, provider, conversation.id);
+  });
+}
+
+test('who dials and is not believed, or believes nobody, since the clocks are apart says so', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  for (const [apart, says] of /** @type {const} */ ([[90, /behind theirs/], [600, /behind theirs/]])) {
+    provider.clock.wall = () => Date.now() / 1000 + apart;
+    await assert.rejects(dial(provider.url, provider.did, hirer.self), { message: says });
+  }
+  hirer.clock.wall = () => Date.now() / 1000 + 1200;
+  await assert.rejects(dial(provider.url, provider.did, hirer.self), { message: /s ahead of theirs/ });
+});
+
+test('work that outlasts what is due has failed', async (t) => {
+  const { hirer, provider, conversation } = await working(t);
+  for (const { clock } of [hirer, provider]) clock.wall = () => Date.now() / 1000 + 3600;
+  await until(() => conversation.over);
+  assert.deepEqual([conversation.last('Delivery').outcome, conversation.last('Review').verdict], ['failed', 'rejected']);
+});
+
+test('work that made nothing has failed: nobody is owed for it, whatever its hirer says', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [{ ...service, run: async () => {} }] })];
+  const hire = await hirer.hire(made.order(provider));
+  await until(() => hire.over);
+  assert.equal(hire.last('Delivery').outcome, 'failed');
 });
