@@ -97,25 +97,21 @@ def verify_issued(
         )
     if not CLAIMS.keys().isdisjoint(credential.types):
         read_claim(credential)  # of ours, so closed
-    _check_counts(credential, valid_at or now)
+    check_schemas(credential)
+    if not credential.valid_at(at := valid_at or now):
+        raise CredentialError(
+            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {at}"
+        )
     return credential
 
 
 def counts(credential: Credential, at: Instant) -> bool:
     """Whether a credential that was verified counted at an instant: in its time, and of schemas that are known here."""
     try:
-        _check_counts(credential, at)
+        check_schemas(credential)
     except CredentialError:
         return False
-    return True
-
-
-def _check_counts(credential: Credential, at: Instant) -> None:
-    check_schemas(credential)
-    if not credential.valid_at(at):
-        raise CredentialError(
-            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {at}"
-        )
+    return credential.valid_at(at)
 
 
 def verify_status_list(

@@ -452,8 +452,9 @@ class Meeting:
             leave_out=True,
         )
         shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
-        held = {one.digest for one in shown.credentials}
-        if beside := [f"{' '.join(one.types)} of {one.issuer}" for one in read.credentials if one.digest not in held]:
+        if len(shown.credentials) < len(read.credentials):
+            held = {one.digest for one in shown.credentials}
+            beside = [f"{' '.join(one.types)} of {one.issuer}" for one in read.credentials if one.digest not in held]
             _log.warning("shown, and counts for nothing", engagement=engagement.id, credentials=beside)
         self._shown[engagement.id] = CheckedPresentation(shown, shown.verified, digests)
         return shown
