@@ -101,7 +101,13 @@ def _refused(part: str, by: Party) -> Iterator[Vector]:
     yield wrong("of-another-type", "a frame of another type", shape, {"type": "Challenge"})
     yield wrong("of-another-subprotocol", "another subprotocol", shape, {"subprotocol": "hire.v2"})
     yield wrong("of-a-short-nonce", "a nonce of another length", shape, {"nonce": OTHER[:-4]})
+    yield wrong("of-a-nonce-spelled-otherwise", "a nonce with bits behind its end", shape, {"nonce": OTHER[:-1] + "B"})
     yield wrong("of-a-version-that-is-no-text", "a version that is a number", shape, {"versions": [1]})
+    yield wrong("of-a-version-that-is-none", "a version of three numbers", shape, {"versions": ["1.0.0", "1.0"]})
+    yield wrong("of-no-version", "an empty list of versions", shape, {"versions": []})
+    many = ["1.0", *(f"1.{minor}" for minor in range(1, 17))]
+    yield wrong("of-17-versions", "more versions than may be offered", shape, {"versions": many})
+    yield wrong("of-another-context", "another context", shape, {"@context": "https://w3id.org/hire/v2"})
     unsigned = content_of(frame(part, by))
     yield _vector(f"{part}-unsigned", f"the {part}: no proof", part, unsigned, {"code": "proof_missing"}, by)
 
@@ -119,11 +125,20 @@ def _one_way() -> Iterator[Vector]:
     yield _vector("dialer-changed", says, "dialer", changed, {"code": "proof_invalid"}, HIRER)
     itself = frame("dialer", PROVIDER)
     yield _vector("dialer-itself", "the dialer: who is dialed", "dialer", itself, {"code": "self_dealing"}, PROVIDER)
+    says, offered = "the dialer: a later version, and this one", {"versions": ["9999.9999", "1.0"]}
+    yield _good("dialer-of-later-versions", says, "dialer", HIRER, members=offered)
+    chosen = frame("dialer", HIRER, {"version": "1.0"})
+    says = "the dialer: a choice, which is the acceptor's"
+    yield _vector("dialer-with-a-choice", says, "dialer", chosen, {"code": "schema_violation"}, HIRER)
     other = frame("dialer", HIRER, {"versions": ["2.0"]})
     yield _vector("dialer-other-versions", "the dialer: no version that is spoken", "dialer", other, none, HIRER)
     yield dialed("is-another", "another DID than was dialed, proved well", {}, mismatch, STRANGER)
     yield dialed("of-another-nonce", "not the nonce of its own first frame", {"nonce": OTHER}, mismatch)
     yield dialed("versions-not-repeated", "another list than was offered", {"versions": ["1.0", "1.1"]}, none)
+    shape = {"code": "schema_violation"}
+    unchosen = frame("acceptor", PROVIDER)
+    del unchosen["version"]
+    yield _vector("acceptor-without-a-choice", "the acceptor: no choice", "acceptor", unchosen, shape, PROVIDER)
     yield dialed("version-not-offered", "a choice that was not offered", {"version": "1.1"}, none)
 
 

@@ -5,12 +5,13 @@ import { clocksApart } from './clock.js';
 import { CONTEXT, VERSIONS, newNonce } from './encoding.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
 import { checkProofShape, checkTimes, makeProof, times, verifyProof } from './proofs.js';
+import { checkShape, define } from './schema.js';
 import { tables } from './spec.js';
 
 export const SUBPROTOCOL = 'hire.v1';
 const SECONDS = 10;
 /** What a frame of the exchange is held to (page 10, section 10.4). */
-const [FRAME_BYTES, FRAME_DEPTH, FRAME_VERSIONS, FRAME_TEXT] = [8192, 4, 16, 2048];
+const [FRAME_BYTES, FRAME_DEPTH, FRAME_TEXT] = [8192, 4, 2048];
 /** Milliseconds for the other side to close as well. */
 const CLOSING = 5000;
 /** Frames that may wait for the end of the exchange: a peer that is proved says where it stands at once. */
@@ -19,8 +20,21 @@ const WAITING = 64;
 const AT_WORK = 32;
 /** Bytes that the other side may leave unread: more than all that is sent again at once. What was said in vain is said on the next connection. */
 const UNREAD = 16 * 1024 * 1024;
-const NONCE = /^u[A-Za-z0-9_-]{43}$/;
-const MEMBERS = { dialer: '@context,nonce,part,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,recipient,sender,subprotocol,type,version,versions' };
+const NONCE = { $ref: 'Inquiry#/properties/nonce' };
+
+/** A frame of the exchange: these members, perhaps some more, and no others. @param {string} name @param {Record<string, any>} members @param {Record<string, any>} [more] */
+const shape = (name, members, more = {}) => define(name, {
+  type: 'object', required: Object.keys(members), propertyNames: { enum: Object.keys({ ...members, ...more }) }, properties: { ...members, ...more },
+});
+shape('Challenge', { type: { const: 'Challenge' }, subprotocol: { const: SUBPROTOCOL }, nonce: NONCE });
+const PROOF = { proof: { type: 'object', additionalProperties: { type: 'string', maxLength: FRAME_TEXT } } };
+const PARTY = { $ref: 'Inquiry#/properties/sender' };
+const CONNECTION = {
+  '@context': { const: CONTEXT }, type: { const: 'Connection' }, subprotocol: { const: SUBPROTOCOL }, sender: PARTY, recipient: PARTY, nonce: NONCE,
+  versions: { $ref: 'Inquiry#/properties/versions' },
+};
+shape('dialer', { ...CONNECTION, part: { const: 'dialer' } }, PROOF);
+shape('acceptor', { ...CONNECTION, part: { const: 'acceptor' }, version: { $ref: 'Inquiry#/properties/versions/items' } }, PROOF);
 
 /**
  * @typedef {{did: string, key: import('./keys.js').PrivateKey, resolver: import('./did.js').Resolver, now: () => number}} Self
@@ -123,15 +137,10 @@ async function proved(socket, exchange) {
   } finally { clearTimeout(timer); }
 }
 
-/** @param {Buffer} bytes @param {'dialer' | 'acceptor'} part */
-function readConnection(bytes, part) {
-  const frame = /** @type {any} */ (readJson(bytes, { limit: FRAME_BYTES, depth: FRAME_DEPTH }));
-  check(Object.keys(frame).filter((name) => name !== 'proof').sort().join() === MEMBERS[part], 'schema_violation', 'members of a frame');
-  check(frame['@context'] === CONTEXT, 'context_not_allowed', 'context');
-  check(frame.type === 'Connection' && frame.part === part && frame.subprotocol === SUBPROTOCOL && NONCE.test(frame.nonce), 'schema_violation', 'frame');
-  check(Array.isArray(frame.versions) && frame.versions.length <= FRAME_VERSIONS, 'schema_violation', 'versions');
-  const texts = [...frame.versions, frame.sender, frame.recipient];
-  check(texts.every((one) => typeof one === 'string' && one.length <= FRAME_TEXT), 'schema_violation', 'a text');
+/** @param {Buffer} bytes @param {'Challenge' | 'dialer' | 'acceptor'} name of its shape @returns {any} */
+function readFrame(bytes, name) {
+  const frame = readJson(bytes, { limit: FRAME_BYTES, depth: FRAME_DEPTH });
+  checkShape(name, frame);
   return frame;
 }
 
@@ -152,7 +161,7 @@ async function verifyConnection(frame, challenge, { did, resolver, now }) {
  * @param {Pick<Self, 'did' | 'resolver' | 'now'>} self
  */
 export async function readDialer(bytes, nonce, self) {
-  const frame = readConnection(bytes, 'dialer');
+  const frame = readFrame(bytes, 'dialer');
   await verifyConnection(frame, nonce, self);
   check(frame.sender !== self.did, 'self_dealing', 'one DID');
   const version = VERSIONS.find((one) => frame.versions.includes(one));
@@ -166,7 +175,7 @@ export async function readDialer(bytes, nonce, self) {
  * @param {Pick<Self, 'did' | 'resolver' | 'now'>} self
  */
 export async function readAcceptor(bytes, { peer, challenge, nonce }, self) {
-  const frame = readConnection(bytes, 'acceptor');
+  const frame = readFrame(bytes, 'acceptor');
   check(frame.sender === peer && frame.nonce === challenge, 'challenge_mismatch', 'another answered, or another first frame');
   await verifyConnection(frame, nonce, self);
   check(frame.versions.join() === VERSIONS.join() && VERSIONS.includes(frame.version), 'version_not_supported', 'versions');
@@ -201,8 +210,7 @@ export async function dial(url, peer, self) {
   let apart = '';
   socket.once('upgrade', ({ headers }) => { apart = clocksApart(headers.date, self.now()); });
   const exchange = proved(socket, async ({ next }) => {
-    const challenge = /** @type {any} */ (readJson(await next(), { limit: 4096 }));
-    check(Object.keys(challenge).sort().join() === 'nonce,subprotocol,type' && challenge.type === 'Challenge' && challenge.subprotocol === SUBPROTOCOL && NONCE.test(challenge.nonce), 'schema_violation', 'challenge');
+    const challenge = readFrame(await next(), 'Challenge');
     const nonce = newNonce();
     const frame = { '@context': CONTEXT, type: 'Connection', part: 'dialer', subprotocol: SUBPROTOCOL, sender: self.did, recipient: peer, nonce, versions: VERSIONS };
     socket.send(await prove(frame, self, challenge.nonce, peer));

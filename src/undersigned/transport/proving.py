@@ -45,10 +45,10 @@ import msgspec
 
 from undersigned.did import DidDocument
 from undersigned.encoding import (
+    MESSAGE_LIMITS,
     Did,
     DidUrl,
     Instant,
-    JsonLimits,
     JsonObject,
     canonicalize,
     decode_json,
@@ -68,10 +68,12 @@ PROTOCOL_VERSIONS: Final = ("1.0",)
 """Versions of the protocol that this code speaks, the one it likes best first."""
 
 _PROOF_LIFE_SECONDS: Final = 60
-_FRAME_LIMITS: Final = JsonLimits(max_bytes=MAX_FRAME_BYTES, max_depth=4, max_members=16, max_items=16, max_string=2048)
+_FRAME_LIMITS: Final = msgspec.structs.replace(MESSAGE_LIMITS, max_bytes=MAX_FRAME_BYTES, max_depth=4)
+"""The shapes of the frames bound the rest."""
 
 Nonce = Annotated[str, msgspec.Meta(pattern="^u[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
-Version = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,3}\\.[0-9]{1,3}$")]
+Version = Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,3})\\.(0|[1-9][0-9]{0,3})$")]
+ProofText = Annotated[str, msgspec.Meta(max_length=2048)]
 Resolve = Callable[[Did], Awaitable[DidDocument]]
 
 
@@ -102,20 +104,27 @@ class _Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 
 class _Connection(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="Connection", omit_defaults=True
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag="Connection"
 ):
     context: Literal["https://w3id.org/hire/v1"] = msgspec.field(name="@context")
-    part: Literal["dialer", "acceptor"]
     subprotocol: Literal["hire.v1"]
     sender: Did
     recipient: Did
     nonce: Nonce
     versions: Annotated[tuple[Version, ...], msgspec.Meta(min_length=1, max_length=16)]
-    proof: dict[str, str] | None = None
-    version: Version | None = None
+    proof: dict[str, ProofText] = {}
 
 
-_Frame = TypeVar("_Frame", _Challenge, _Connection)
+class _Dialer(_Connection, frozen=True):
+    part: Literal["dialer"]
+
+
+class _Acceptor(_Connection, frozen=True):
+    part: Literal["acceptor"]
+    version: Version
+
+
+_Frame = TypeVar("_Frame", _Challenge, _Dialer, _Acceptor)
 
 
 async def prove(
@@ -154,9 +163,9 @@ async def prove(
         document = _document("dialer", identity.did, expect, own_nonce, offered)
         await channel.send(await _signed(document, identity, now(), challenge=challenge.nonce, domain=expect))
         raw = await channel.receive()
-        answer = _read(raw, _Connection)
-        if answer.part != "acceptor" or answer.sender != expect:
-            raise ProofError("challenge_mismatch", f"{expect} was to prove itself; {answer.part} {answer.sender} did")
+        answer = _read(raw, _Acceptor)
+        if answer.sender != expect:
+            raise ProofError("challenge_mismatch", f"{expect} was to prove itself; {answer.sender} did")
         if answer.versions != offered or answer.version not in offered:
             raise TransportError(
                 "version_not_supported",
@@ -202,9 +211,7 @@ async def admit(
         await channel.send(canonicalize({"type": "Challenge", "subprotocol": SUBPROTOCOL, "nonce": own_nonce}))
         raw = await channel.receive()
         # Cheap before costly: what the bytes say alone, then whose challenge, then the resolver, then the key.
-        asked = _read(raw, _Connection)
-        if asked.part != "dialer":
-            raise ProofError("challenge_mismatch", f"the dialer answered as {asked.part}")
+        asked = _read(raw, _Dialer)
         version = next((known for known in versions if known in asked.versions), None)
         if version is None:
             raise TransportError("version_not_supported", f"the dialer speaks {', '.join(asked.versions)}")
