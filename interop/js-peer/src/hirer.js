@@ -129,6 +129,7 @@ async function heldBy(conversation, delivery, { document, terms }) {
   } catch (error) {
     peer.log(conversation, 'delivery refused', error);
     const { code } = /** @type {any} */ (error);
+    if (code === 'store_unavailable') return 'later'; // that our disk is full says nothing of the work
     const times = { now: peer.now(), deliveredAt: state.delivery.at, hereSince: peer.hereSince, review: duration(state.terms.deadlines.review) };
     const answered = !NOTHING_ANSWERED.has(code) || peer.connected(conversation.with);
     return !fetched && code !== 'too_large' && (!answered || asksAgain(times)) ? 'later' : false;

@@ -319,7 +319,10 @@ export class Peer {
         nonce, need: task, task: { kind: task, summary, inputs: given.map((one) => one.digest) }, scopeSketch: sketchFor(given), versions: ['1.0'], suites: this.suites, extensions: [],
         opens, limits: { rounds: 16, bytes: 2097152 }, respondBy: instant(now + 60), closesAt: instant(now + 900),
       },
-    }));
+    })).catch((error) => {
+      this.#forget(conversation);
+      throw error;
+    });
     return conversation;
   }
 
@@ -415,7 +418,7 @@ export class Peer {
   #tick() {
     for (const conversation of this.conversations.values()) {
       if (conversation.isDone()) {
-        this.#putAway(conversation);
+        try { this.#putAway(conversation); } catch (error) { this.log(conversation, 'not put away', error); }
         continue;
       }
       const owes = conversation.unanswered.length > 0;
@@ -527,6 +530,7 @@ export class Peer {
   /** What belongs to no engagement is answered by a frame of its own, smaller than what it is about. @param {import('./link.js').Link} link @param {Buffer} bytes @param {string} code @param {string} [path] @param {boolean} [proved] */
   #fault(link, bytes, code, path, proved = false) {
     if (!tables.codes[code]?.retryable) link.failures += 1;
+    if (tables.codes[code]?.told === 'never') return undefined; // that our disk is full, say, is no fault of the message
     if (code === 'bad_unicode' && !bytes.toString().startsWith('{')) return link.close(1007);
     if (isProblem(bytes)) return link.failures >= FAILURES ? link.close(1008, 'rate_limited') : undefined; // HIRE-SYN-04
     const told = proved || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid';

@@ -71,15 +71,25 @@ export class Store {
     if (this.full) throw new HireError('store_unavailable', 'a write failed before');
     const bytes = Buffer.from(`${JSON.stringify(entries)}\n`);
     try {
-      if (writeSync(this.file, bytes) !== bytes.length) throw new HireError('store_full', 'journal');
+      if (writeSync(this.file, bytes) !== bytes.length) throw new Error('not written whole');
       fsyncSync(this.file);
     } catch (error) {
-      this.full = true; // what is on disk now is known only when it is read again
+      this.#takeBack();
       throw new HireError('store_unavailable', String(error));
     }
     this.#seen(entries);
     this.size += bytes.length;
     return this.size - bytes.length;
+  }
+
+  /** Leaves what was added before, such as on a full disk, on which there may be room again. Where that fails, what is on disk is known only once it is read again. */
+  #takeBack() {
+    this.full = true;
+    try {
+      ftruncateSync(this.file, this.size);
+      fsyncSync(this.file);
+      this.full = false;
+    } catch { /* it stays so */ }
   }
 
   /** Keeps a value that is put away, by a name. @param {string} name @param {any} value */
@@ -104,12 +114,15 @@ export class Store {
 
   /** @param {string} path @param {Uint8Array} bytes */
   #write(path, bytes) {
-    const file = openSync(`${path}.new`, 'w', 0o600);
-    writeFileSync(file, bytes);
-    fsyncSync(file);
-    closeSync(file);
-    renameSync(`${path}.new`, path);
-    sync(dirname(path)); // the journal names it next: it has to be there after a power cut
+    try {
+      const file = openSync(`${path}.new`, 'w', 0o600);
+      try {
+        writeFileSync(file, bytes);
+        fsyncSync(file);
+      } finally { closeSync(file); }
+      renameSync(`${path}.new`, path);
+      sync(dirname(path)); // the journal names it next: it has to be there after a power cut
+    } catch (error) { throw new HireError('store_unavailable', String(error)); }
   }
 
   /** @param {string} digest @returns {Buffer} */

@@ -1,11 +1,14 @@
 /** What the store has after whatever happened to it (HIRE-CHN-07). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOfBytes } from '../src/encoding.js';
+import { HireError } from '../src/errors.js';
 import { Store } from '../src/store.js';
+import { two, until, whole } from '../support/peers.js';
 
 /** @param {import('node:test').TestContext} t */
 function opened(t) {
@@ -76,4 +79,64 @@ test('an artifact is its bytes or none, and is mended by what comes again; names
   store.putAway('../../x', { a: [1] });
   assert.deepEqual([store.past('../../x'), store.past('x')], [{ a: [1] }, undefined]);
   store.close();
+});
+
+test('what a full disk took half of is taken back, and once there is room again more is added', (t) => {
+  const { store, again } = opened(t);
+  store.add({ k: 'a' });
+  const { writeSync } = fs;
+  const half = (/** @type {number} */ file, /** @type {any} */ bytes) => {
+    writeSync(file, bytes.subarray(0, 5));
+    throw new Error('ENOSPC');
+  };
+  t.after(() => { fs.writeSync = writeSync; syncBuiltinESMExports(); });
+  for (const full of [half, (/** @type {number} */ file, /** @type {any} */ bytes) => writeSync(file, bytes.subarray(0, 5))]) {
+    fs.writeSync = /** @type {any} */ (full);
+    syncBuiltinESMExports();
+    assert.throws(() => store.add({ k: 'lost' }), { code: 'store_unavailable' });
+  }
+  fs.writeSync = writeSync;
+  syncBuiltinESMExports();
+  const at = store.add({ k: 'b' });
+  store.close();
+  const { store: next, lines } = again();
+  assert.deepEqual(lines.map(({ entries }) => entries[0].k), ['a', 'b']);
+  assert.deepEqual(next.linesAt([at])[0].entries, [{ k: 'b' }]);
+  next.close();
+});
+
+/** A store that fails once in one way; told when it has. @param {any} store @param {string} name @param {(of: any) => boolean} [when] @returns {Promise<void>} */
+const failsOnce = (store, name, when = () => true) => new Promise((failed) => {
+  const act = store[name].bind(store);
+  store[name] = (/** @type {any[]} */ ...of) => {
+    if (!when(of[0])) return act(...of);
+    store[name] = act;
+    failed();
+    throw new HireError('store_unavailable', 'full');
+  };
+});
+
+test('a full disk of ours is no fault of a message or of the work, which are taken once there is room', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  failsOnce(hirer.store, 'add');
+  await assert.rejects(hirer.hire(made.order(provider)), { code: 'store_unavailable' });
+  assert.equal(hirer.conversations.size, 0);
+  /** @type {string[]} */ const logged = [];
+  hirer.log = (_, what) => { logged.push(what); };
+  const failed = failsOnce(provider.store, 'add');
+  failsOnce(hirer.store, 'put', (bytes) => bytes.toString() === 'All is well.');
+  const hire = await hirer.hire(made.order(provider));
+  await failed;
+  await hire.enqueue(() => hire.repeat());
+  await whole(hirer, provider, hire.id);
+  assert.ok(!logged.includes('fault') && logged.includes('delivery refused'));
+});
+
+test('what is over is put away once there is room for that', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider({ trust: ['did:web:nobody.example'] })];
+  failsOnce(hirer.store, 'putAway');
+  await hirer.hire(made.order(provider));
+  await until(() => hirer.conversations.size === 0);
 });
