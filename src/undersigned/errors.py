@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 __all__ = [
     "CODES",
     "NO_ROOM",
+    "PROBLEM_TYPES",
     "Closed",
     "Code",
     "ConfigurationError",
@@ -39,6 +40,9 @@ __all__ = [
     "VerificationError",
     "text_of",
 ]
+
+PROBLEM_TYPES: Final = "https://w3id.org/hire/v1/errors/"
+"""With a code behind it, the `type` of a problem (RFC 9457), which tells a gate's no from a server's own answer."""
 
 Told = Literal["at once", "proved", "never"]
 """When the peer hears of a code: at once, only after its proof verified, or never (it is ours alone)."""

@@ -401,6 +401,21 @@ async def test_a_server_whose_gate_can_ask_nobody_for_a_moment_is_asked_again(
         assert ours["orders/EUR"] == (await it.world.used())["orders/EUR"] == "0.5"
 
 
+async def test_what_the_server_itself_says_with_a_word_of_ours_is_its_answer(tmp_path: Path) -> None:
+    """HIRE-GTS-08: no gate said it, so what it took is spent, and asking again without end would spend all there is."""
+
+    class Busy(Service):
+        async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+            await super().answer(request)
+            said = {"type": "https://api.acme.example/problems/overloaded", "code": "overloaded", "clause": "state"}
+            return web.json_response(said, status=503, content_type="application/problem+json")
+
+    async with shop(tmp_path, Busy()) as it:
+        async with asyncio.timeout(5):
+            answer = await it.get("/orders", method="POST", body=b"ink", amounts={"EUR": "0.5"})
+        assert (answer.status, len(it.service.asked), (await it.world.used())["orders/EUR"]) == (503, 1, "0.5")
+
+
 @pytest.mark.parametrize("what", ["a request", "an input"])
 async def test_work_goes_on_once_a_clock_that_leapt_is_right_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

@@ -16,7 +16,15 @@ from typing import Any, Final
 import msgspec
 
 from undersigned.encoding import DIGEST_PATTERN, Did, DidUrl, Digest, Instant
-from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
+from undersigned.errors import (
+    CODES,
+    PROBLEM_TYPES,
+    ProofError,
+    ScopeError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.keys import PublicKey, public_key_from_multikey
 
 from .http_messages import Request
@@ -45,7 +53,6 @@ OVERRIDES: Final = frozenset(
 
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
 _NO_BODY: Final = hashlib.sha256(b"").digest()
-_PROBLEMS: Final = "https://w3id.org/hire/v1/errors/"
 _TOLD: Final = frozenset({"proof_missing", "proof_invalid", "replayed", "digest_mismatch"})
 """Decided by bytes alone, or found only after the signature held. `suite_not_allowed` is neither: it would say that
 there is such a contract.
@@ -196,7 +203,7 @@ def refusal(error: UndersignedError) -> tuple[int, dict[str, Any]]:
     else:
         # The peer could not be asked: whether the contract still holds cannot be told, so the answer is no, for now.
         code, status = "status_unavailable", 503
-    told: dict[str, Any] = {"type": _PROBLEMS + code, "title": CODES[code].meaning, "status": status, "code": code}
+    told: dict[str, Any] = {"type": PROBLEM_TYPES + code, "title": CODES[code].meaning, "status": status, "code": code}
     if isinstance(error, ScopeError):
         said = {"clause": error.clause, "wouldPass": error.would_pass}
         told |= {name: value for name, value in said.items() if value}

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
-from undersigned.errors import CODES, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import CODES, PROBLEM_TYPES, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
 from .edge import EdgeProtocol, go_on, json_response, problem_response
@@ -35,7 +35,6 @@ CONNECTIONS: Final = 64
 _JSON_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=MAX_BODY_BYTES, max_string=MAX_BODY_BYTES)
 _MEDIA_TYPES: Final = frozenset({"application/json", "application/ld+json"})
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
-_PROBLEMS: Final = "https://w3id.org/hire/v1/errors/"
 _STATUS: Final = {
     "unauthorized": 401,
     "forbidden_origin": 403,
@@ -67,7 +66,7 @@ def problem(error: UndersignedError) -> JsonObject:
 
     Source: protocol-spec/control.md; RFC 9457
     """
-    told: JsonObject = {"type": _PROBLEMS + error.code, "title": error.row.meaning, "code": error.code}
+    told: JsonObject = {"type": PROBLEM_TYPES + error.code, "title": error.row.meaning, "code": error.code}
     if error.row.told == "at once":
         told["detail"] = error.message
         if error.path:

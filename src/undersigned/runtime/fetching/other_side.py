@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json
-from undersigned.errors import CODES, ConfigurationError, ScopeError, UndersignedError
+from undersigned.errors import CODES, PROBLEM_TYPES, ConfigurationError, ScopeError, UndersignedError
 
 from .bodies import Body
 from .fetcher import FetchAnswer
@@ -84,7 +84,9 @@ class NoListener:
 
 
 def refusal_of(answer: FetchAnswer) -> ScopeError | None:
-    """The no of a server's gate, if the answer is one (RFC 9457, with a code of ours)."""
+    """The no of a server's gate, if the answer is one (RFC 9457, of a type of ours). A server may have a word of ours
+    as a code of its own; what it did with the request is done then.
+    """
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if answer.status not in (401, 403, 503) or kind != "application/problem+json":
         return None
@@ -94,6 +96,8 @@ def refusal_of(answer: FetchAnswer) -> ScopeError | None:
         return None
     code = told.get("code") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(code, str) or code not in CODES:
+        return None
+    if told.get("type") != PROBLEM_TYPES + code:
         return None
     clause, passes = (str(told.get(name) or "")[:MAX_TOLD] for name in ("clause", "wouldPass"))
     clause = clause or "(the server's gate)"
