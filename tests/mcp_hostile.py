@@ -52,6 +52,10 @@ def main(how: str, seen: str) -> None:
             log.write(json.dumps({"pids": [os.getpid(), int(os.read(there, 20))]}) + "\n")
         log.write(json.dumps({"ours": [name for name in os.environ if name.startswith("UNDERSIGNED_")]}) + "\n")
         log.flush()
+        if how == "deaf":
+            log.write(json.dumps({"pids": [os.getpid()]}) + "\n")
+            log.flush()
+            time.sleep(600)
         for line in sys.stdin:
             log.write(line)
             log.flush()

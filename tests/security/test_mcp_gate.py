@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -389,6 +391,25 @@ async def test_what_a_server_that_has_ended_was_asked_is_given_back(world: World
     assert (await world.used())["read-log/commits"] == before
 
 
+async def test_a_server_that_reads_nothing_keeps_no_gate_whose_client_has_left(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-06, HIRE-MCP-09: the gate waited for ever to be rid of what it had for the server. What it could not
+    even write is given back.
+    """
+    before = (await world.used()).get("read-log/commits", "0")
+    async with talking(world, tmp_path, "deaf", "--answer-seconds", "0.3") as talk:
+        for id in (1, 2, 3):
+            params = {"protocolVersion": "2025-06-18", "clientInfo": {"name": "x" * 120_000}}
+            await talk.say({"jsonrpc": "2.0", "id": id, "method": "initialize", "params": params})
+        await talk.say(call("git_log", 4, repo_path=world.app, max_count=1))
+        assert talk.process.stdin is not None
+        talk.process.stdin.close()
+        codes = {said["id"]: said["error"]["data"]["code"] for said in [await talk.hear(10) for _ in range(4)]}
+        assert (codes[1], codes[4]) == ("timeout", "upstream_failed")
+        os.kill(talk.seen[-1]["pids"][0], signal.SIGKILL)
+        assert (await talk.end())[0] == 0
+    assert (await world.used()).get("read-log/commits", "0") == before
+
+
 # ---------------------------------------------------------------------- over HTTP
 
 
@@ -495,13 +516,17 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         forwarded = {name.lower() for name in at.upstream.requests[0][0]}
         assert not forwarded & {name.lower() for name in (*smuggled, "Signature", "Hire-Contract", "Signature-Input")}
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 200
+        takes_back = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7, "reason": "x"}}
+        for within in ({"Mcp-Session-Id": session}, {}):  # without one, the id may be another client's
+            assert (await at.send(takes_back, **within)).status_code == 202
+        assert json.loads(at.upstream.requests[-1][1])["params"] == {"requestId": 7}
         assert (await at.send(PING, **{"Mcp-Session-Id": "s999"})).status_code == 404
         at.gate._sessions.ended(session)
         at.gate._sessions.opened(session, ("did:web:another.example", world.contract))  # as if another had opened it
         assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
         assert (await at.send(None, "DELETE")).status_code == 400
-        assert len(at.upstream.requests) == 2
+        assert len(at.upstream.requests) == 3
 
 
 async def test_a_signature_is_used_once_at_all_gates(world: World) -> None:
@@ -818,6 +843,15 @@ async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_
         assert answer.json()["error"]["data"]["code"] == "upstream_failed"
     assert len(asked) == 1
     assert int((await world.used())["read-log/commits"]) == before + 1
+
+
+async def test_what_is_not_answered_in_time_is_told_as_over_stdio(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-06."""
+    monkeypatch.setattr(Upstream, "answer", lambda *_: asyncio.sleep(60))
+    async with door(world, limits=GateLimits(answer_seconds=0.3)) as at:
+        assert (await at.send(PING)).json()["error"]["data"]["code"] == "timeout"
 
 
 async def test_a_server_that_is_about_to_answer_for_ever_is_given_up(world: World) -> None:

@@ -163,9 +163,12 @@ class _Open(msgspec.Struct):
 class Exchange:
     """The messages between one client and one server, or of one HTTP request."""
 
-    def __init__(self, rules: Rules, actions: Collection[str]) -> None:
-        """`actions` are those that the contract's grants name: other tools are not even listed."""
+    def __init__(self, rules: Rules, actions: Collection[str], *, in_session: bool = False) -> None:
+        """`actions` are those that the contract's grants name: other tools are not even listed. `in_session`: the
+        server knows this client's requests from those of others, and the open ones may have come another way.
+        """
         self._rules = rules
+        self._in_session = in_session
         self.grants(actions)
         self._open: dict[_Key, _Open] = {}
         self._owed: dict[_Key, None] = {}
@@ -217,7 +220,7 @@ class Exchange:
             return Dropped(f"a notification that does not pass: {method!a:.80}", refused)
         if method == "notifications/cancelled":
             cancelled = params.get("requestId")
-            if not _usable(cancelled) or _key(cancelled) not in self._open:
+            if not _usable(cancelled) or not (self._in_session or _key(cancelled) in self._open):
                 return Dropped("takes back a request that is not open")
             return ToServer(notification(method, {"requestId": cancelled}), method)
         return ToServer(notification(method, {}), method)

@@ -153,7 +153,7 @@ class HttpGate:
         if request.method == "DELETE":
             return await self._ended(session, knock)
         # Step 4: the message in it.
-        passage = Passage(self._keeper, knock.keys, self._rules, knock.signed)
+        passage = Passage(self._keeper, knock.keys, self._rules, knock.signed, in_session=session is not None)
         step = await passage.from_client(body)
         if isinstance(step, Dropped):
             return web.Response(status=202)
@@ -206,6 +206,7 @@ class HttpGate:
             answer = passage.not_sent(step)
         except (ClientError, OSError, TimeoutError, FormatError) as exc:
             _log.error("the MCP server did not answer", error=repr(exc))
+            answer = passage.fail(step.id, "timeout" if isinstance(exc, TimeoutError) else "upstream_failed")
         answer = answer or passage.fail(step.id, "upstream_failed")
         if answer is None:
             raise TransportError("upstream_failed", "the MCP server did not take a notification")

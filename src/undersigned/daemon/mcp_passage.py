@@ -29,12 +29,18 @@ class Passage:
     """An `Exchange` of who works under a contract. `signed` is whose request it is, where each one is signed."""
 
     def __init__(
-        self, keeper: Gatekeeper, keys: ContractKeys, rules: Rules, signed: RequestSigner | None = None
+        self,
+        keeper: Gatekeeper,
+        keys: ContractKeys,
+        rules: Rules,
+        signed: RequestSigner | None = None,
+        *,
+        in_session: bool = False,
     ) -> None:
         self._keeper = keeper
         self._contract = keys.contract
         self._signed = signed
-        self._exchange = Exchange(rules, keys.actions)
+        self._exchange = Exchange(rules, keys.actions, in_session=in_session)
 
     async def from_client(self, raw: bytes) -> ToServer | ToClient | Dropped:
         """What becomes of a message of the client; a `ToServer` is let in, and booked if it asks for an action.

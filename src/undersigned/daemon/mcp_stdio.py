@@ -68,7 +68,6 @@ class StdioGate:
         self._writer = writer
         self._limits = limits or GateLimits()
         self._timers: dict[RequestId, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Returns when the client has gone.
@@ -128,9 +127,9 @@ class StdioGate:
             await (client if client.done() else server)
             raise TransportError("connection_closed", "the MCP server ended before its client did")
         finally:
-            for task in (client, server, *self._tasks):
+            for task in (client, server):
                 task.cancel()
-            await asyncio.gather(client, server, *self._tasks, return_exceptions=True)
+            await asyncio.gather(client, server, return_exceptions=True)
 
     async def _from_client(self, process: asyncio.subprocess.Process) -> None:
         while line := await _line(self._reader, "the client"):
@@ -138,12 +137,12 @@ class StdioGate:
             if isinstance(step, ToClient):
                 await self._to_client(step)
             elif isinstance(step, ToServer):
-                if step.id is not None:
+                if not await self._to_server(process, step.raw):
+                    await self._to_client(self._passage.not_sent(step))
+                elif step.id is not None:
                     self._timers[step.id] = asyncio.get_running_loop().call_later(
                         self._limits.answer_seconds, self._late, step.id
                     )
-                if not await self._to_server(process, step.raw):
-                    await self._to_client(self._passage.not_sent(step))
 
     async def _from_server(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101  (it was asked for)
@@ -167,22 +166,25 @@ class StdioGate:
         except ConnectionError as exc:
             raise BrokenPipeError from exc
 
-    @staticmethod
-    async def _to_server(process: asyncio.subprocess.Process, raw: bytes) -> bool:
+    async def _to_server(self, process: asyncio.subprocess.Process, raw: bytes) -> bool:
         """Whether the server's process was there to take it."""
-        if process.stdin is None or process.stdin.is_closing() or process.returncode is not None:
+        if process.stdin is None:
             return False
-        process.stdin.write(raw + b"\n")
-        # From here on nobody knows whether it came to be read.
-        with suppress(OSError):
-            await process.stdin.drain()
+        try:
+            async with asyncio.timeout(self._limits.answer_seconds):
+                await process.stdin.drain()  # of what it was sent before: who waits for ever sees no client leave
+        except OSError:  # TimeoutError, too
+            return False
+        if process.stdin.is_closing() or process.returncode is not None:
+            return False
+        process.stdin.write(raw + b"\n")  # from here on nobody knows whether it came to be read
         return True
 
     def _late(self, id: RequestId) -> None:
         self._timers.pop(id, None)
-        task = asyncio.ensure_future(self._to_client(self._passage.fail(id, "timeout")))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        answer = self._passage.fail(id, "timeout")
+        if answer is not None and not self._writer.is_closing():  # 64 at most, in the time for an answer
+            self._writer.write(answer.raw + b"\n")
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         """The server and what it started are gone when this returns."""
