@@ -1,5 +1,5 @@
 /** What a side may send because the other let a deadline pass (page 05, HIRE-NEG-09 and 20; page 07, section 7.6). */
-import { amount, duration, seconds } from './encoding.js';
+import { amount, duration, jcs, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { owed } from './owed.js';
 import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
@@ -10,8 +10,21 @@ import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
 /** Seconds for which a side that was not there listens: twice the longest pause between two attempts to dial (page 07, section 7.6, decision 0370). */
 const HEARING = 60;
 
+/** An acceptance holds a place, or the price, until its answer; so long at most, and so long a side may leave the other waiting (decision 0295). */
+const HOLD_SECONDS = 4 * 3600;
+const WAIT_SECONDS = 30 * 86400;
+
 /** Whether what the other side said in time may still be under way, since we were not there to hear it: so long nothing ends by the clock. @param {Conversation} conversation */
 export const listens = ({ engagement: { state }, peer }) => state.sealed.at < peer.hereSince && peer.now() < peer.hereSince + HEARING;
+
+/** The member of an offer by which it would hold a place or the price, or keep us waiting, for too long. @param {any} live @param {number} now @returns {string | undefined} */
+export function tooLong({ validUntil, document: { terms } }, now) {
+  const { start, review, close } = terms.deadlines;
+  if (seconds(validUntil) - now + duration(terms.sealGrace) > HOLD_SECONDS) return '/validUntil';
+  if (seconds(start) - now > WAIT_SECONDS) return '/terms/deadlines/start';
+  if (duration(review) > WAIT_SECONDS) return '/terms/deadlines/review';
+  return duration(close) > WAIT_SECONDS ? '/terms/deadlines/close' : undefined;
+}
 
 /** @param {Conversation} conversation @returns {Said | undefined} */
 export function overdue(conversation) {
@@ -88,6 +101,7 @@ export async function answerInLane(conversation) {
 export function suits(document, state, role) {
   const { price, deadlines } = state.terms;
   const release = document.type === 'Release';
+  if (!release && jcs(document.organisations ?? {}) !== jcs(state.document.organisations ?? {})) return false;
   const asked = release ? document.settlement : document.terms.price;
   const most = release ? owed(state) : price;
   const gives = role === 'hirer' ? asked.currency === most.currency && amount(asked.amount) <= amount(most.amount) : asked.currency === price.currency && amount(asked.amount) >= amount(price.amount);

@@ -1,5 +1,6 @@
 /** What a hirer says next. */
 import { amount, duration, jcs, seconds } from './encoding.js';
+import { tooLong } from './deadlines.js';
 import { fetchArtifact } from './artifacts.js';
 import { criteriaOf } from './guards.js';
 import { acceptance, capabilityFor, METHODS, offer, onlyPriceDiffers, rebased, seal, shown, withdraw } from './papers.js';
@@ -56,16 +57,25 @@ async function answer(conversation) {
   const { terms } = live.document;
   const ours = conversation.last('Offer', 'hirer')?.document.terms;
   const suits = terms.price.currency === order.price.currency && amount(terms.price.amount) <= amount(order.price.amount);
-  if (!suits || !(ours ? onlyPriceDiffers(terms, ours) : asWanted(terms, inquiry))) return withdraw(conversation, 'declined');
+  if (!suits || !(ours ? onlyPriceDiffers(terms, ours) : asWanted(terms, inquiry, order))) return withdraw(conversation, 'declined');
+  if (live.document.organisations) return withdraw(conversation, 'declined'); // whom either speaks for is nothing that the other may write
+  const member = tooLong(live, peer.now()); // until its answer our acceptance holds the price, and until the end the contract does
+  if (member) return withdraw(conversation, 'declined', [{ code: 'too_long', member }]);
   if (peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
   if (rounds >= inquiry.limits.rounds) return withdraw(conversation, 'offer_expired');
   return offer(conversation, (base) => rebased(terms, base));
 }
 
-/** Whether terms that the provider drew up are of our task, within the authority that we sketched, and settled as we can (HIRE-PAY-02). @param {any} terms @param {any} inquiry */
-export function asWanted(terms, { task, scopeSketch }) {
+/**
+ * Whether terms that the provider drew up are of our task, within the authority that we sketched, and settled as we can (HIRE-PAY-02); and judged by nobody of its
+ * choice, held to what we ordered, and leave it no more of our data than we would. @param {any} terms @param {any} inquiry @param {any} order
+ */
+export function asWanted(terms, { task, scopeSketch }, { criteria, arbiter }) {
+  const { evidence, dataHandling, deliverables } = terms;
+  const held = Object.entries(criteria).every(([id, text]) => deliverables.some((/** @type {any} */ one) => one.criteria.some((/** @type {any} */ of) => of.id === id && of.text === text)));
   return jcs(terms.task) === jcs(task) && scopeInside(terms.scope, scopeSketch) && (terms.scope.grants ?? []).length <= (scopeSketch.grants ?? []).length && METHODS.includes(terms.settlement.method) && !terms.subcontracting.allowed
-    && terms.termination.convenience === 'none' && terms.settlement.milestones === undefined && duration(terms.deadlines.review) >= LEAST_REVIEW;
+    && terms.termination.convenience === 'none' && terms.settlement.milestones === undefined && duration(terms.deadlines.review) >= LEAST_REVIEW
+    && held && terms.arbiter === arbiter && evidence.verifier === undefined && !dataHandling.training && !dataHandling.onward && duration(dataHandling.retention) === 0;
 }
 
 /** Begins the review, which fetches what was delivered; its verdict is said when it is there. @param {Conversation} conversation */

@@ -341,8 +341,8 @@ export class Peer {
       try {
         await conversation.say(said);
       } catch (error) {
-        if (/** @type {any} */ (error).code !== 'too_large' || conversation.engagement.state.contract || said.type === 'Withdraw') throw error;
-        // The bytes that the other side leaves do not hold it, and would not at the next tick either: a withdrawal fits whatever they are.
+        if (!['too_large', 'schema_violation'].includes(/** @type {any} */ (error).code) || conversation.engagement.state.contract || said.type === 'Withdraw') throw error;
+        // The bytes that the other side leaves do not hold it, or what it said has no place in it, and would not at the next tick either: a withdrawal fits whatever they are.
         await conversation.say(withdraw(conversation, 'decision_failed'));
       }
     }

@@ -1,7 +1,7 @@
 /** What a provider says next. */
 import { judge } from './judge.js';
 import { acceptance, capabilityFor, closing, declined, METHODS, offer, rebased, seal, shown, withdraw } from './papers.js';
-import { listens } from './deadlines.js';
+import { listens, tooLong } from './deadlines.js';
 import { amount, duration, instant, newNonce, seconds } from './encoding.js';
 import { usageOf } from './gate.js';
 import { PROVENANCE, WORK } from './predicates.js';
@@ -14,10 +14,6 @@ import { holdsDelivery, work } from './job.js';
  */
 
 const ANSWER_SECONDS = 300;
-/** An acceptance holds a place until its answer; so long at most, and so long a hirer may leave us waiting (decision 0295). */
-const HOLD_SECONDS = 4 * 3600;
-const WAIT_SECONDS = 30 * 86400;
-
 /** @param {Conversation} conversation @returns {Promise<Said | undefined>} nothing while another owes, or work is under way */
 export async function decideAsProvider(conversation) {
   const { state } = conversation.engagement;
@@ -77,6 +73,7 @@ async function answer(conversation) {
   const service = peer.services.get(terms.task.kind);
   if (!service) return withdraw(conversation, 'not_offered');
   if (!METHODS.includes(terms.settlement.method)) return withdraw(conversation, 'declined', [{ code: 'settlement', member: '/terms/settlement' }]);
+  if (!vouched(conversation)) return withdraw(conversation, 'declined', [{ code: 'terms_mismatch', member: '/document/organisations' }]);
   const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
   if (!terms.evidence.predicates.every((/** @type {string} */ one) => [WORK, PROVENANCE].includes(one))) return withdraw(conversation, 'declined', [{ code: 'member', member: '/evidence/predicates' }]);
   if (!suits || terms.price.currency !== service.price.currency) return withdraw(conversation, 'declined');
@@ -89,13 +86,12 @@ async function answer(conversation) {
   return offer(conversation, (base) => ({ ...rebased(terms, base), price: enough ? terms.price : service.price }));
 }
 
-/** The member of an offer by which it would hold a place, or keep us waiting, for too long. @param {any} live @param {number} now @returns {string | undefined} */
-export function tooLong({ validUntil, document: { terms } }, now) {
-  const { start, review, close } = terms.deadlines;
-  if (seconds(validUntil) - now + duration(terms.sealGrace) > HOLD_SECONDS) return '/validUntil';
-  if (seconds(start) - now > WAIT_SECONDS) return '/terms/deadlines/start';
-  if (duration(review) > WAIT_SECONDS) return '/terms/deadlines/review';
-  return duration(close) > WAIT_SECONDS ? '/terms/deadlines/close' : undefined;
+/** Whether each organisation that the offer names vouches for its party, by what that one showed: both signatures cover it. @param {Conversation} conversation */
+function vouched(conversation) {
+  const { hirer, provider } = conversation.engagement.state.live.document.organisations ?? {};
+  const ours = conversation.last('Presentation', 'provider').presentation.verifiableCredential ?? [];
+  const vouches = (/** @type {any[]} */ held, /** @type {string | undefined} */ did) => did === undefined || held.some(({ type, issuer }) => type.includes('MembershipCredential') && (issuer.id ?? issuer) === did);
+  return vouches(conversation.shown, hirer) && vouches(ours, provider);
 }
 
 /** Work begins once for each round; what it comes to is said when it is done. @param {Conversation} conversation */

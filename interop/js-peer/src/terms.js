@@ -3,6 +3,14 @@ import { instant } from './encoding.js';
 import { WORK } from './statements.js';
 
 const HOUR = 3600;
+/** What is owed if neither side names it. */
+const UNNAMED = [{ name: 'result', mediaType: 'application/octet-stream' }];
+
+/** What a capability of a `Profile` says that is delivered, which may be written in any form. @param {any} capability @returns {{name: string, mediaType: string}[]} */
+function delivered({ delivers } = {}) {
+  const named = Array.isArray(delivers) && delivers.every((one) => typeof one?.name === 'string' && typeof one.mediaType === 'string');
+  return named && delivers.length ? delivers.slice(0, 64) : UNNAMED;
+}
 
 /**
  * @param {string} base id of the document
@@ -15,7 +23,7 @@ export function draftTerms(base, { task, sketch, capability, price, criteria, ar
   const held = (/** @type {number} */ place) => (place > 0 ? [] : Object.entries(criteria).map(([id, text]) => ({ id, text })));
   return {
     id: `${base}#terms`, task, scope: move(sketch), price,
-    deliverables: (capability?.delivers ?? []).map((/** @type {any} */ one, /** @type {number} */ place) => ({ name: one.name, mediaType: one.mediaType, criteria: held(place) })),
+    deliverables: delivered(capability).map((/** @type {any} */ one, /** @type {number} */ place) => ({ name: one.name, mediaType: one.mediaType, criteria: held(place) })),
     settlement: { method: 'none' },
     deadlines: {
       start: instant(now + 600), finish: instant(now + HOUR), until: instant(now + 2 * HOUR), heartbeat: 'PT1M', review: 'PT1H', rework: 'PT1H', windDown: 'PT1M', close: 'PT1H',

@@ -1,7 +1,7 @@
 /** Two of these peers over real sockets. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { two, until, whole } from '../support/peers.js';
+import { service, two, until, whole } from '../support/peers.js';
 
 for (const suite of ['eddsa-jcs-2022', 'eddsa-rdfc-2022']) {
   for (const opens of ['hirer', 'provider']) {
@@ -37,6 +37,14 @@ test('a price above the most is declined', async (t) => {
   await until(() => hire.over);
   assert.equal(hire.engagement.state.withdrawn.reason, 'declined');
   await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('a profile whose words fit into no offer ends the negotiation at once', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [{ ...service, delivers: '' }] })];
+  const hire = await hirer.hire(made.order(provider));
+  await until(() => hire.over);
+  assert.equal(hire.engagement.state.withdrawn.reason, 'decision_failed');
 });
 
 test('statements that nobody makes are declined: for want of them whatever is made could be rejected (HIRE-ATT-05)', async (t) => {

@@ -10,6 +10,7 @@ import { holdsDelivery } from '../src/job.js';
 import { closesBySilence, decideAsProvider } from '../src/provider.js';
 import { makeProof } from '../src/proofs.js';
 import { checkRuling } from '../src/receive.js';
+import { draftTerms } from '../src/terms.js';
 import { history, move, take } from '../support/history.js';
 
 const accepted = (/** @type {any} */ state) => state.lane === 'accepted-by-provider';
@@ -27,6 +28,7 @@ test('more time for the work and a better price are agreed to, and nothing by wh
       assert.equal(suits(timed(one), working, role), false, JSON.stringify(one));
     }
     assert.equal(suits(changed({ onSilence: 'rejected' }), working, role), false);
+    assert.equal(suits({ ...changed({}), organisations: { [role]: 'did:web:bigcorp.example' } }, working, role), false);
   }
   assert.deepEqual(['hirer', 'provider'].map((role) => suits(changed({ price: { amount: '9999', currency } }), working, role)), [false, true]);
   assert.deepEqual(['hirer', 'provider'].map((role) => suits(changed({ price: { amount: '0', currency } }), working, role)), [true, false]);
@@ -48,15 +50,55 @@ test('a clause keeps its name: an amendment under which its count would begin an
 test('terms that a provider drew up are taken within what was asked for', () => {
   const { inquiry, terms } = working;
   const asked = { task: terms.task, scopeSketch: inquiry.scopeSketch };
-  const drawn = { ...terms, settlement: { method: 'none' }, subcontracting: { allowed: false, depth: 0 } };
-  assert.equal(asWanted(drawn, asked), true);
+  const dataHandling = { ...terms.dataHandling, training: false, onward: false, retention: 'PT0S' };
+  const drawn = { ...terms, settlement: { method: 'none' }, subcontracting: { allowed: false, depth: 0 }, dataHandling, arbiter: undefined };
+  const order = { criteria: {} };
+  assert.equal(asWanted(drawn, asked, order), true);
+  const [{ id, text }] = drawn.deliverables[0].criteria;
+  assert.deepEqual([text, 'another'].map((one) => asWanted(drawn, asked, { criteria: { [id]: one } })), [true, false]);
+  const arbiter = 'did:web:arbiter.example';
+  assert.deepEqual([{ arbiter }, {}].map((one) => asWanted({ ...drawn, ...one }, asked, { ...order, arbiter })), [true, false]);
   const [grant] = drawn.scope.grants;
   const wrong = [
     { settlement: { method: 'x402' } }, { settlement: { method: 'none', milestones: [] } }, { subcontracting: { allowed: true, depth: 1 } }, { task: { ...terms.task, inputs: [] } },
     { scope: { ...drawn.scope, grants: [grant, grant] } }, { scope: { ...drawn.scope, grants: [{ ...grant, target: 'https://acme.example/payroll' }] } }, { scope: { ...drawn.scope, grants: [{ ...grant, constraint: [] }] } },
     { termination: { ...terms.termination, convenience: 'fee' } }, { deadlines: { ...terms.deadlines, review: 'PT1S' } },
+    { arbiter }, { evidence: { ...terms.evidence, verifier: arbiter } }, ...[{ training: true }, { onward: true }, { retention: 'PT1S' }].map((one) => ({ dataHandling: { ...dataHandling, ...one } })),
   ];
-  for (const one of wrong) assert.equal(asWanted({ ...drawn, ...one }, asked), false, JSON.stringify(one));
+  for (const one of wrong) assert.equal(asWanted({ ...drawn, ...one }, asked, order), false, JSON.stringify(one));
+});
+
+/** What a side says to the offer of the other one, with these members instead. @param {'hirer' | 'provider'} role @param {any} changed @param {any} [more] of the conversation */
+async function answered(role, { validUntil, ...members }, more) {
+  const { engagement, now } = history(`one-hire-jcs-${role}`, ({ main }) => main === `offered-by-${role === 'hirer' ? 'provider' : 'hirer'}`);
+  const { live } = engagement.state;
+  engagement.state = { ...engagement.state, live: { ...live, validUntil: validUntil ?? instant(now + 60), document: { ...live.document, ...members } } };
+  const { terms } = live.document;
+  const peer = { now: () => now, services: new Map([[terms.task.kind, { price: { amount: '1', currency: 'XXX' }, delivers: '' }]]) };
+  const last = (/** @type {string} */ type, /** @type {string} */ by) => Object.values(engagement.messages).filter((one) => one.type === type && one.role === by).at(-1);
+  const conversation = /** @type {any} */ ({ engagement, role, peer, last, order: { price: terms.price, criteria: {} }, shown: [], ...more });
+  const said = await (role === 'hirer' ? decideAsHirer : decideAsProvider)(conversation);
+  return [said?.body.reason, said?.body.needed?.[0].member];
+}
+
+test('a hirer is bound by no counter-offer for longer than a place is held, and signs for nobody whom the other side names', async () => {
+  const { now } = history('one-hire-jcs-hirer', ({ main }) => main === 'offered-by-provider');
+  assert.deepEqual(await answered('hirer', { validUntil: instant(now + 4 * 3600) }), ['declined', '/validUntil']);
+  assert.deepEqual(await answered('hirer', { organisations: { hirer: 'did:web:bigcorp.example' } }), ['declined', undefined]);
+});
+
+test('a provider signs only for organisations that vouch for both, by what they showed', async () => {
+  const membership = { type: ['VerifiableCredential', 'MembershipCredential'], issuer: 'did:web:acme.example' };
+  assert.deepEqual(await answered('provider', { organisations: { hirer: 'did:web:acme.example' } }), ['declined', '/document/organisations']);
+  assert.deepEqual(await answered('provider', { organisations: { hirer: 'did:web:acme.example' } }, { shown: [membership] }), ['declined', undefined]); // for its currency
+  assert.deepEqual(await answered('provider', { organisations: { provider: 'did:web:bigcorp.example' } }, { shown: [membership] }), ['declined', '/document/organisations']);
+});
+
+test('what a profile says to deliver is read where it can be, and something is owed in any case', () => {
+  const owed = (/** @type {any} */ delivers) => draftTerms('x', { task: {}, sketch: {}, capability: { delivers }, price: {}, criteria: { a: 'b' } }, 0).deliverables;
+  const result = [{ name: 'result', mediaType: 'application/octet-stream', criteria: [{ id: 'a', text: 'b' }] }];
+  for (const one of [undefined, [], 'x', [null], [{ name: 'x' }]]) assert.deepEqual(owed(one), result);
+  assert.deepEqual(owed([{ name: 'x', mediaType: 'y' }]), [{ ...result[0], name: 'x', mediaType: 'y' }]);
 });
 
 test('an offerer that knows of a delivery after the acceptance withdraws as overtaken', async () => {

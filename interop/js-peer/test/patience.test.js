@@ -2,10 +2,9 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Conversation } from '../src/conversation.js';
-import { overdueForHirer } from '../src/deadlines.js';
+import { overdueForHirer, tooLong } from '../src/deadlines.js';
 import { asksAgain } from '../src/hirer.js';
 import { nextBeat } from '../src/job.js';
-import { tooLong } from '../src/provider.js';
 import { instant } from '../src/encoding.js';
 
 test('what cannot be had is asked for until shortly before the review ends', () => {
