@@ -295,8 +295,8 @@ export function sameKeys(a, b) {
   return mine.size === theirs.size && [...mine].every(([name, key]) => theirs.has(name) && sameKey(/** @type {import('./keys.js').PublicKey} */ (theirs.get(name)), key));
 }
 
-/** @param {Document} document @returns {string | undefined} where its peer is dialled */
+/** @param {Document} document @returns {string | undefined} where its peer is dialled: the first place that is text */
 export function endpoint(document) {
-  const found = (document.service ?? []).find((entry) => [entry?.type].flat().includes('HireService'));
-  return typeof found?.serviceEndpoint === 'string' ? found.serviceEndpoint.replace(/^http/, 'ws') : undefined;
+  const places = (document.service ?? []).filter((one) => [one.type].flat().includes('HireService')).flatMap((one) => one.serviceEndpoint);
+  return places.find((one) => typeof one === 'string')?.replace(/^http/, 'ws');
 }

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { p256 } from '@noble/curves/nist.js';
-import { Resolver, assertionKeys, checkDid, keyFor, methodsOf, multikeys, signingKeys, webUrl } from '../src/did.js';
+import { assertionKeys, checkDid, endpoint, keyFor, methodsOf, multikeys, Resolver, signingKeys, webUrl } from '../src/did.js';
 import { publicMultikey } from '../src/keys.js';
 import { verifyDelivery } from '../src/statements.js';
 
@@ -38,6 +38,16 @@ test('a document is read as it is written: names beside it, keys as JWK, and non
   const jwk = listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x } }), publicKeyMultibase: undefined });
   assert.deepEqual(multikeys(jwk, 'authentication', NOW), { [`${DID}#k`]: key });
   for (const one of [method({ controller: 'did:web:other.example' }), method({ id: 'did:web:other.example#k' })]) assert.deepEqual(methodsOf(listing(one, one.id), 'authentication'), []);
+});
+
+test('of several places at which a peer listens, the first that is text is dialled', () => {
+  const [at, other] = ['wss://a.example/hire', 'wss://b.example/hire'];
+  const place = (/** @type {any[]} */ ...services) => endpoint({ id: 'did:web:a.example', service: services.map(([type, serviceEndpoint]) => ({ type, serviceEndpoint })) });
+  assert.equal(place(['LinkedDomains', other], ['HireService', at], ['HireService', other]), at);
+  assert.equal(place([['Other', 'HireService'], [{ uri: other }, at, other]]), at, 'a list of types, and of places');
+  assert.equal(place(['HireService', { uri: other }], ['HireService', 'https://a.example/hire']), at, 'one that is no text is passed over');
+  assert.equal(place(['HireService', { uri: other }]), undefined);
+  assert.equal(place(), undefined);
 });
 
 test('a did:web has one spelling, and its host is no address', () => {
