@@ -375,6 +375,7 @@ CARDS = {
         b'{"tasks":[{"task":"sbom","summary":"two\\nlines","rate":0.5}],"more":null}',
         "does      sbom  two\\nlines",
     ),
+    "of A2A": ("200 OK", b'{"name":"acme","skills":[{"id":"sbom","name":"SBOM"}]}', "its agent card names no task"),
     "of many": ("200 OK", json.dumps({"tasks": [{"price": {}}] * 60}).encode(), "and 10 more; --json tells them"),
 }
 

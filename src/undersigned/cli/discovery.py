@@ -104,13 +104,16 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
     _tell_some(out, [f"  listens   {plain(endpoint)}" for endpoint in endpoints])
     for line, style in domain_lines({did: domains}, 10):
         out.line(line, style=style)
-    _tell_some(out, [_does(task) for task in _list_of_objects((card or {}).get("tasks"))])
+    tasks = _list_of_objects((card or {}).get("tasks"))
+    _tell_some(out, [_does(task) for task in tasks])
     if not endpoints:
         out.line("  it publishes no place where it listens; name one with --at")
     elif without is not None and without.detail.get("status") == NOT_THERE:
         out.line("  it publishes no agent card, and so does not say what it does")
     elif without is not None:
         out.line(f"  what it does is not known, without its agent card: {plain(without.message)}", style="yellow")
+    elif not tasks:
+        out.line("  its agent card names no task for which it could be hired")
     return 0
 
 
