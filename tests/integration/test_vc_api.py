@@ -24,8 +24,10 @@ from undersigned.credentials import (
     status_entries,
     verify_shown,
 )
+from undersigned.daemon.vc_api import VcApi
 from undersigned.encoding import JsonObject, multibase_decode, multibase_encode, shift
-from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, ProofError
+from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable, ProofError
+from undersigned.jsonld import CONTEXTS
 from undersigned.proof import proof_config
 from undersigned.runtime import ControlPart, Home
 
@@ -230,6 +232,7 @@ async def test_a_credential_without_id_is_withdrawn_by_the_one_it_was_given(api:
         ({"credentialStatus": ENTRY | {"statusPurpose": "suspension"}}, 400),
         ({"credentialStatus": {"type": "BitstringStatusListEntry"}}, 400),
         ({"credentialStatus": ENTRY | {"type": "StatusList2021Entry"}}, 400),
+        ({"credentialStatus": ENTRY | {"statusListCredential": "https://another.example/1"}}, 400),
         ({"until": "2030-01-01T00:00:00Z"}, 400),
         ({"credentialId": 7}, 400),
     ],
@@ -255,6 +258,18 @@ async def test_who_has_no_domain_gives_no_status(tmp_path: Path) -> None:
         (written,) = register.issued()
         register.close()
         assert json.loads(written.raw) == signed
+
+
+async def test_who_has_no_organisation_issues_in_its_own_name_alone(api: Control) -> None:
+    """HIRE-VCA-04, HIRE-VCA-05."""
+    routes = VcApi(api.peer, None, CONTEXTS).routes
+    issue, status = routes["POST", "/credentials/issue"], routes["POST", "/credentials/status"]
+    own = api.unsigned(issuer=api.peer.own.id)
+    assert (await issue({"credential": own})).status == 201
+    with refuses(CredentialError, "schema_violation"):
+        await issue({"credential": api.unsigned()})
+    with refuses(ConfigurationError, "not_found"):
+        await status({"credentialId": own["id"], "credentialStatus": ENTRY})
 
 
 # ---------------------------------------------------------------------- verifying others' credentials
@@ -376,6 +391,11 @@ async def test_what_is_not_presented(api: Control, change: JsonObject, code: str
     heard = await api.post("/presentations/prove", {"presentation": unsigned | change})
     assert (heard.status, heard.code) == (400, code)
     assert (await api.post("/presentations/prove", {"presentation": unsigned})).status == 201
+    holder, now = Party("holder"), api.peer.clock.now()
+    names_us = presentation(holder) | {"holder": api.peer.identity.did}
+    draft = presentation_jwt(names_us, holder.method, "Ed25519", now, challenge=CHALLENGE, domain=DOMAIN)
+    sealed = enveloped_presentation(draft.signed(holder.sign(draft.to_sign)))
+    assert (await api.post("/presentations/prove", {"presentation": sealed})).code == "unknown_term"
 
 
 async def test_presentations_of_others_are_verified(api: Control) -> None:
@@ -393,6 +413,8 @@ async def test_presentations_of_others_are_verified(api: Control) -> None:
     number = holder.prove(presentation(holder, theirs), {**config, "challenge": 7})
     heard = await api.post("/presentations/verify", {"verifiablePresentation": number})
     assert (heard.status, heard.code) == (400, "schema_violation")
+    heard = await api.post("/presentations/verify", {"verifiablePresentation": made | {"proof": ["text"]}})
+    assert (heard.status, heard.body["verified"]) == (400, False)
     assert (
         await api.post("/credentials/status", {"credentialId": ours["id"], "credentialStatus": ENTRY})
     ).status == 200
@@ -451,6 +473,10 @@ async def test_contexts_of_others_are_those_that_the_operator_names(tmp_path: Pa
             assert (await api.verify(other)).code == "context_not_allowed"
             with refuses(FormatError, "context_not_allowed"):
                 read_credential(signed)
+            shown = {"@context": [CREDENTIALS, iri], "type": "VerifiablePresentation", "verifiableCredential": [signed]}
+            asked = {"presentation": shown, "options": {"cryptosuite": suite}}
+            proved = (await api.post("/presentations/prove", asked)).body
+            assert (await api.post("/presentations/verify", proved)).status == 200
 
 
 @pytest.mark.parametrize(

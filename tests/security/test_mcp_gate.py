@@ -753,6 +753,14 @@ async def test_nothing_passes_a_gate_that_cannot_ask(world: World) -> None:
             at.gate._keeper.desk = desk
             assert (await at.send(PING)).status_code >= 400
             assert at.upstream.requests == []
+    async with door(world) as at, RemoteDesk("http://127.0.0.1:1", "x" * 40) as desk:
+        assert (await at.send(PING)).status_code == 200
+        at.gate._keeper.desk = desk  # whose key it was is known by now
+        assert (await at.send({"jsonrpc": "2.0", "method": "notifications/initialized"})).status_code == 202
+        heard = await at.send({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})
+        assert heard.json()["error"]["data"]["code"] == "status_unavailable"
+        assert (await at.send(b"{}")).json()["error"]["code"] == -32600
+        assert len(at.upstream.requests) == 1
 
 
 async def test_who_signs_nothing_keeps_nobody_out(world: World) -> None:
