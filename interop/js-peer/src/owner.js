@@ -1,9 +1,10 @@
 /**
- * What the owner of a peer may say under a contract: to narrow it, to end it, to claim a breach, to ask an arbiter, and to carry what that one ruled
+ * What the owner of a peer may say under a contract: to narrow it, to end it, to claim a breach, to ask an arbiter, to carry what that one ruled, and to let a rejection be
  * (page 07, sections 7.7 to 7.11).
  */
 import { check } from './errors.js';
 import { duration, instant, seconds } from './encoding.js';
+import { closing } from './papers.js';
 import { checkRuling } from './receive.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
@@ -16,7 +17,7 @@ const CAUSES = ['breach', 'convenience', 'key_compromised', 'late_seal', 'unable
 
 /**
  * What each move has if its owner does not say otherwise, by our clock.
- * @type {Record<string, (state: import('./machine.js').State, now: number) => any>}
+ * @type {Record<string, (state: import('./machine.js').State, now: number, conversation: Conversation) => any>}
  */
 const MOVES = {
   Suspend: ({ contract, terms }) => ({ contract, reason: 'incident', until: terms.deadlines.until }),
@@ -26,6 +27,7 @@ const MOVES = {
   Breach: ({ contract, terms }, now) => ({ contract, evidence: [], cureBy: instant(now + duration(terms.termination.cure) + SPARE) }),
   Dispute: ({ contract, cause, delivery }, now) => ({ contract, about: delivery?.digest ?? cause, evidence: [], rulingBy: instant(now + 7 * DAY) }),
   Ruling: ({ disputes }) => ({ dispute: disputes.at(-1)?.digest }),
+  Closing: (_, now, conversation) => closing(conversation).body,
   Approval: (_, now) => ({ uses: 1, until: instant(now + 3600) }),
 };
 
@@ -59,7 +61,7 @@ export const say = (conversation, type, said = {}) => conversation.enqueue(async
   check(Object.hasOwn(MOVES, type), 'schema_violation', `no move of an owner's: ${type}`, '/type');
   check(state.contract !== undefined, 'wrong_state', 'there is no contract');
   const now = peer.now();
-  const body = { ...MOVES[type](state, now), ...said };
+  const body = { ...MOVES[type](state, now, conversation), ...said };
   checkTimes(type, body, state, now);
   if (type === 'Ruling') await checkRuling(engagement, body, { resolver: peer.resolver, at: now });
   const message = await conversation.say({ type, body });

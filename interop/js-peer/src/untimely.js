@@ -93,12 +93,16 @@ export function objection({ early, state }) {
   return early.map(explain).join('; ').slice(0, LONGEST_REMARK);
 }
 
+/** Whether it is our work that was rejected, to which nobody objects but by a dispute. @param {Engagement} engagement */
+const isRejected = ({ view, state }) => view === 'provider' && basisOf(state) !== 'release' && state.disputes.length === 0
+  && state.endings.some(({ basis, verdict }) => basis === 'review' && verdict === 'rejected');
+
 /** Whether our books still wait: so that the other side's move can be put before the arbiter, or for what becomes of a document that we accepted. @param {Engagement} engagement @param {number} now */
 export function booksWait(engagement, now) {
   const { state, view, early } = engagement;
   if (state.main !== 'closing') return false;
   if (state.lane === `accepted-by-${view}` && now < state.since + duration(state.terms.deadlines.close)) return true;
-  if (objection(engagement) === undefined) return false;
+  if (objection(engagement) === undefined && !isRejected(engagement)) return false;
   const disputed = state.disputes.length > 0;
   if (!disputed && (state.terms.arbiter === undefined || state.closings[view])) return false;
   const end = state.since + duration(state.terms.deadlines.close) - MARGIN;

@@ -63,7 +63,7 @@ test('what an owner may not say is not said', async (t) => {
 });
 
 test('through the hook: suspended, resumed, and cancelled, with what was claimed before', async (t) => {
-  const { hirer, provider, ours, both } = await working(t);
+  const { hirer, provider, ours, theirs, both } = await working(t);
   const ask = async (/** @type {any} */ said, id = ours.id) => {
     const answer = await fetch(`${hirer.origin}/hires/${id}/say`, { method: 'POST', headers: { authorization: 'Bearer a token' }, body: JSON.stringify(said) });
     return [answer.status, await answer.json()];
@@ -76,6 +76,8 @@ test('through the hook: suspended, resumed, and cancelled, with what was claimed
   const [, { digest: claimed }] = await ask({ type: 'Breach', clause: 'deliverables' });
   assert.deepEqual((await ask({ type: 'Terminate', cause: 'breach', names: claimed }))[1], { code: 'wrong_state' });
   assert.deepEqual((await ask({ type: 'Cancel' }))[0], 202);
+  await both('closing'); // where a dispute could be made, until its owner lets the rejection be
+  await say(theirs, 'Closing');
   await both('closed');
   assert.equal(ours.last('Delivery').outcome, 'cancelled');
   await Promise.all([hirer.stop(), provider.stop()]);

@@ -98,6 +98,21 @@ test('books say it and owe the same; they wait only where there is an arbiter, u
   assert.equal(booksWait(engagement, since + 2 * DAY - 60), false);
 });
 
+test('the books of whom the work was rejected wait for a dispute, where there is an arbiter', () => {
+  for (const [view, verdict, waits] of /** @type {const} */ ([['provider', 'rejected', true], ['provider', 'accepted', false], ['hirer', 'rejected', false]])) {
+    const { engagement, now } = history(`one-hire-jcs-${view}`, 'Delivery');
+    const { terms, delivery: { digest: of } } = engagement.state;
+    const criteria = terms.deliverables.flatMap((/** @type {any} */ one) => one.criteria.map((/** @type {any} */ { id }) => ({ id, met: false })));
+    take(engagement, move(engagement, 'hirer', 'Review', { verdict, delivery: of, criteria }, now), now);
+    assert.equal(booksWait(engagement, now), false); // nobody could rule
+    engagement.state = { ...engagement.state, terms: { ...terms, arbiter: 'did:web:arbiter.example' } };
+    assert.equal(booksWait(engagement, now + 2 * DAY - 61), waits);
+    assert.equal(booksWait(engagement, now + 2 * DAY - 60), false);
+    engagement.state = { ...engagement.state, disputes: [{}] };
+    assert.equal(booksWait(engagement, now), false);
+  }
+});
+
 test('books wait for what becomes of a document that we accepted, until their time is over (HIRE-LAN-04)', () => {
   const { engagement } = found('hirer', 'Delivery', 'provider', 'Closing', {}, 60);
   const { since } = engagement.state;
