@@ -19,6 +19,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import ConfigurationError, FormatError
+from undersigned.scope import ACTION_PATTERN
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
 from undersigned.trust.written import DecisionInput
@@ -174,8 +176,8 @@ class Policy(DecisionInput, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return policy.checked()
 
     def checked(self) -> Policy:
-        """The same policy, once what it limits has a unit (ten of what?), and its rules can be named and asked for,
-        and its Cedar can be meant.
+        """The same policy, once what it limits has a unit (ten of what?), its actions are such, its rules can be named
+        and asked for, and its Cedar can be meant.
 
         Raises:
             ConfigurationError: `bad_configuration`; `missing_extra`: it has Cedar, and the extra is not installed.
@@ -189,6 +191,10 @@ class Policy(DecisionInput, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ) is not None:
             raise ConfigurationError(
                 "bad_configuration", f"policy: expected a limit of a price, 0 or more; got {below}"
+            )
+        if strange := [one for one in self.actions or () if not re.fullmatch(ACTION_PATTERN, one)]:
+            raise ConfigurationError(
+                "bad_configuration", f"policy: expected actions such as artifact:read, got {strange[0]!a:.80}"
             )
         if len({rule.name for rule in self.rule}) < len(self.rule):
             raise ConfigurationError("bad_configuration", "policy: two rules have one name")

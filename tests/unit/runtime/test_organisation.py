@@ -210,6 +210,13 @@ def test_the_ceiling_never_widens_the_policy(home: Home, tmp_path: Path) -> None
         swarm.write(swarm.identities[0], tmp_path / "another")
 
 
+@pytest.mark.parametrize("ceiling", [Ceiling(actions=("artifact:read", "write")), Ceiling(amount="-1", currency="EUR")])
+def test_a_ceiling_that_no_contract_could_keep_is_none(acme: Organisation, ceiling: Ceiling) -> None:
+    """Before anything is issued: a word that is no action would let no scope pass, and nobody would say why."""
+    with pytest.raises(ConfigurationError, match="policy: expected"):
+        acme.spawn(1, ceiling=ceiling)
+
+
 def test_under_a_passphrase_that_is_named_none_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSIGNED_PASSPHRASE", "correct horse battery staple")
     home = create_home(tmp_path / "acme", name="Acme", domain="acme.example")

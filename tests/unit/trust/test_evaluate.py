@@ -344,6 +344,7 @@ def test_policy_and_anchors_are_written_in_toml() -> None:
         {"max_prise": "5"},
         {"require": "MembershipCredential"},
         {"max_duration": "1 day"},
+        {"actions": ["artifact:read", "read"]},
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(table: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from undersigned.errors import ConfigurationError, FormatError
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.files import files_of, read_file, write_new
 from undersigned.runtime.signers import PrivateKey, Sealer, generate_key
+from undersigned.trust import Policy
 
 from .configuration import CONFIGURATION
 from .home import Home, named_passphrase
@@ -75,8 +76,8 @@ class Organisation:
         """So many identities, issued when the swarm is entered with `with`, and withdrawn when it is left.
 
         Raises:
-            ConfigurationError: `bad_configuration`: more than an hour, a ceiling that no peer could read, or the
-                organisation could not withdraw them.
+            ConfigurationError: `bad_configuration`: more than an hour, a ceiling that no peer could read or no policy
+                could have, or the organisation could not withdraw them.
         """
         return Swarm(self, count, minutes=minutes, ceiling=ceiling)
 
@@ -114,6 +115,8 @@ class Swarm:
                 to_struct(from_struct(ceiling), Ceiling)
             except FormatError as error:
                 raise ConfigurationError("bad_configuration", f"ceiling{error.path}: {error.message}") from error
+            # What it limits becomes the policy of each of them.
+            Policy(currency=ceiling.currency, max_price=ceiling.amount, actions=ceiling.actions).checked()
         self.identities: list[Spawned] = []
         """All that were issued, in this order."""
         self._organisation = organisation
