@@ -282,8 +282,10 @@ async def test_a_server_asks_the_client_for_nothing(world: World, tmp_path: Path
     async with talking(world, tmp_path, "asks") as talk:
         await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
         assert "result" in await talk.hear()
+        await talk.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
         assert talk.process.stdin is not None
         talk.process.stdin.close()
+        assert (await talk.hear())["id"] == 2, "what was asked before the client left is answered"
         code, told = await talk.end()
     assert code == 0
     assert "the server says hello to its operator" in told
