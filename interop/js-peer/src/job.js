@@ -154,8 +154,8 @@ function delivery(conversation, { artifacts, inputs, terms, contract }, outcome,
 /** The number of the next `Progress`: it goes on rising after a restart, which knows of none, since time goes on (HIRE-LIF-35). @param {number} last @param {number} seconds since `Start` */
 export const nextBeat = (last, seconds) => Math.max(last + 1, Math.floor(seconds));
 
-/** @param {import('./conversation.js').Conversation} conversation */
-async function progress(conversation) {
+/** A sign of life. @param {import('./conversation.js').Conversation} conversation */
+export async function progress(conversation) {
   const { main, started } = conversation.engagement.state;
   if (main !== 'working') return;
   conversation.beats = nextBeat(conversation.beats, conversation.peer.now() - started.at);

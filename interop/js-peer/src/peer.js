@@ -20,6 +20,7 @@ import { decideAsHirer } from './hirer.js';
 import { decideAsProvider } from './provider.js';
 import { draftTerms, sketchFor } from './terms.js';
 import { hook } from './hook.js';
+import { progress } from './job.js';
 import { serveArtifact } from './artifacts.js';
 import { Store } from './store.js';
 import { tables } from './spec.js';
@@ -410,8 +411,10 @@ export class Peer {
   async #inStep(conversation) {
     const { state } = conversation.engagement;
     if (conversation.acked === 0 && conversation.theirs.length === 0) return conversation.repeat();
-    if (!conversation.over) await conversation.tell('Sync', { state: state.main, lane: state.lane });
-    else if (conversation.own.length > conversation.acked) await conversation.repeat();
+    if (!conversation.over) {
+      await conversation.tell('Sync', { state: state.main, lane: state.lane });
+      if (conversation.role === 'provider' && conversation.working) await progress(conversation); // the other side counts from the last that it heard
+    } else if (conversation.own.length > conversation.acked) await conversation.repeat();
     return undefined;
   }
 

@@ -62,6 +62,19 @@ test('statements that nobody makes are declined: for want of them whatever is ma
   await Promise.all([hirer.stop(), provider.stop()]);
 });
 
+test('a provider that is there again gives a sign of life at once: its hirer counts from the last one', async (t) => {
+  const made = await two(t);
+  const services = [{ ...service, run: () => new Promise(() => {}) }];
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services })];
+  const hire = await hirer.hire(made.order(provider));
+  await until(() => hire.engagement.state.main === 'working' && hire.unanswered.length === 0);
+  assert.equal(hire.signs, 0);
+  provider.kill();
+  provider.store.close();
+  await made.provider({ port: provider.port, services });
+  await until(() => hire.signs > 0, 20);
+});
+
 // Each side is killed right after its n-th write, before anything that follows from it leaves, and comes back.
 for (const side of /** @type {('hirer' | 'provider')[]} */ (['hirer', 'provider'])) {
   for (const after of side === 'hirer' ? [1, 2, 3, 5, 7, 8] : [1, 2, 4, 6, 7, 9, 10, 11]) {
