@@ -3,9 +3,9 @@
 const JUMP = 3600;
 /** By more than so many seconds no proof of one side holds for the other. */
 const SKEW = 60;
-const BETWEEN = 1;
+const BETWEEN = 5;
 
-/** Readings of a clock, of which one that is more than an hour ahead is believed once another one, a second later, says so too (HIRE-CLK-02). */
+/** Readings of a clock, of which one that is more than an hour ahead is believed once another one, five seconds later, says so too (HIRE-CLK-02): what was believed is written, and time never runs back. */
 export class Clock {
   /** @param {() => number} [wall] seconds since 1970 @param {() => number} [passed] seconds that only grow */
   constructor(wall = () => Date.now() / 1000, passed = () => performance.now() / 1000) {

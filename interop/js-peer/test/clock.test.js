@@ -14,6 +14,7 @@ test('a jump of more than an hour is believed at the second reading, and one tha
   assert.equal(at(90000, 13.9), 4601);
   assert.equal(at(4602, 14), 4602); // it was none
   assert.equal(at(90000, 15), 4603);
-  assert.equal(at(90001, 16), 90001);
-  assert.equal(at(99001, 9016), 99001); // time that passed is no jump
+  assert.equal(at(90004, 19), 4607); // a clock that is wrong for some seconds, as after a sleep
+  assert.equal(at(90005, 20), 90005);
+  assert.equal(at(99005, 9020), 99005); // time that passed is no jump
 });
