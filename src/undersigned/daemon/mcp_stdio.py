@@ -68,6 +68,7 @@ class StdioGate:
         self._writer = writer
         self._limits = limits or GateLimits()
         self._timers: dict[RequestId, asyncio.TimerHandle] = {}
+        self._reads = True
 
     async def run(self) -> None:
         """Returns when the client has gone.
@@ -171,10 +172,13 @@ class StdioGate:
         if process.stdin is None:
             return False
         try:
-            async with asyncio.timeout(self._limits.answer_seconds):
-                await process.stdin.drain()  # of what it was sent before: who waits for ever sees no client leave
+            # Of what it was sent before: who waits for ever, or again for each message, sees no client leave.
+            async with asyncio.timeout(self._limits.answer_seconds if self._reads else 0):
+                await process.stdin.drain()
         except OSError:  # TimeoutError, too
+            self._reads = False
             return False
+        self._reads = True
         if process.stdin.is_closing() or process.returncode is not None:
             return False
         process.stdin.write(raw + b"\n")  # from here on nobody knows whether it came to be read
