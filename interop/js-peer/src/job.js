@@ -124,15 +124,23 @@ export async function work(conversation, service) {
   }
   await until(conversation, () => engagement.state.main === 'working').catch(() => {});
   while (holdsDelivery(conversation) && !peer.stopped) await pause();
-  clearInterval(beat);
-  await conversation.enqueue(async () => {
+  const said = () => conversation.enqueue(async () => {
     const { main } = engagement.state;
-    if (peer.stopped) return; // it goes on when it is there again
-    if (!['working', 'suspended', 'cancelling'].includes(main)) return;
+    if (peer.stopped) return true; // it goes on when it is there again
+    if (!['working', 'suspended', 'cancelling'].includes(main)) return true;
     if (main === 'cancelling') outcome = 'cancelled';
-    await conversation.say({ type: 'Delivery', body: delivery(conversation, job, outcome, startedOn) });
+    try {
+      await conversation.say({ type: 'Delivery', body: delivery(conversation, job, outcome, startedOn) });
+    } catch (error) {
+      if (/** @type {any} */ (error).code !== 'store_unavailable') throw error;
+      return false;
+    }
     await peer.turn(conversation);
+    return true;
   });
+  try {
+    while (!await said()) await pause(); // for room on our disk: the work is not done again for that
+  } finally { clearInterval(beat); }
 }
 
 /** @param {import('./conversation.js').Conversation} conversation @param {Job} job @param {string} outcome @param {string} startedOn */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { digestOfBytes } from '../src/encoding.js';
 import { HireError } from '../src/errors.js';
 import { Store } from '../src/store.js';
-import { two, until, whole } from '../support/peers.js';
+import { service, two, until, whole } from '../support/peers.js';
 
 /** @param {import('node:test').TestContext} t */
 function opened(t) {
@@ -139,4 +139,16 @@ test('what is over is put away once there is room for that', async (t) => {
   failsOnce(hirer.store, 'putAway');
   await hirer.hire(made.order(provider));
   await until(() => hirer.conversations.size === 0);
+});
+
+test('a delivery that a full disk of ours did not take is said once there is room, and the work is not done again for it', async (t) => {
+  const made = await two(t);
+  let runs = 0;
+  const run = async (/** @type {any} */ job) => { runs += 1; await service.run(job); };
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [{ ...service, run }] })];
+  const failed = failsOnce(provider.store, 'add', ({ raw = '{}' }) => JSON.parse(raw).type === 'Delivery');
+  const hire = await hirer.hire(made.order(provider));
+  await failed;
+  await whole(hirer, provider, hire.id);
+  assert.equal(runs, 1);
 });
