@@ -21,6 +21,7 @@ from undersigned.credentials import credential_config, membership, status_entry
 from undersigned.did import make_document
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes, shift
 from undersigned.proof import attach, prepare
+from undersigned.runtime.engagement.loading import load_engagement
 from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -177,13 +178,18 @@ CASES: dict[str, tuple[Callable[[Hiring], dict[str, Any]], tuple[str, str], str]
 """What is shown, what Globex says to it (type, and code or reason), and what step 10 says of its pack."""
 
 
-async def shown(world: World, name: str, make: Callable[[Hiring], dict[str, Any]]) -> tuple[Hiring, tuple[str, str]]:
-    """The engagement, and what Globex answered."""
+async def shown(
+    world: World, name: str, make: Callable[[Hiring], dict[str, Any]], *, under_way: int = 0
+) -> tuple[Hiring, tuple[str, str]]:
+    """The engagement, and what Globex answered; what was shown was `under_way` for so many seconds."""
     line = await Line.to(world, Attacker(f"who shows: {name}"))
     hiring = await Hiring(line).up_to("profiled")
     heard = len(line.frames)
     with quiet_logs():
-        await line.send(hiring.next_message(presentation=hiring.who.shown(hiring.party, **make(hiring))).raw)
+        message = hiring.next_message(presentation=hiring.who.shown(hiring.party, **make(hiring)))
+        if under_way:
+            world.clock.held = shift(world.clock.now(), under_way)
+        await line.send(message.raw)
 
         def answer() -> Any:
             came = [json.loads(raw) for raw in line.frames[heard:]]
@@ -245,6 +251,31 @@ async def test_what_ended_is_as_if_it_had_not_been_shown(world: World, tmp_path:
     replayed = await asyncio.to_thread(run, "decision", "replay", allowed["id"], "--home", home)
     assert (allowed["decision"]["outcome"], replayed.code) == ("allow", 0), replayed
     await hiring.line.hang_up()
+
+
+async def test_what_was_shown_counts_as_of_when_it_was_recorded(world: World) -> None:
+    """HIRE-CRD-01: also after a restart. An issuer's clock may be ahead of a holder's, and a message long under way."""
+
+    def both(hiring: Hiring) -> dict[str, Any]:
+        now = hiring.line.world.clock.now()
+        begins, ends = by_guild(validFrom=shift(now, 5)), by_guild(validUntil=shift(now, 5))
+        return {"credentials": (begins(hiring), ends(hiring))}
+
+    try:
+        hiring, heard = await shown(world, "under way", both, under_way=10)
+        assert heard == ("Presentation", "")
+        meeting, conversation = world.globex.meeting, world.globex.conversations[hiring.id]
+        (relied,) = meeting.relied(conversation, "hirer")
+        meeting.forget(hiring.id)
+        assert meeting.relied(conversation, "hirer") == (relied,)
+        summary = await world.globex.ledger.summary(hiring.id)
+        assert summary is not None
+        conversation.recall(await load_engagement(world.globex.ledger, summary, world.globex.own.id))
+        meeting.forget(hiring.id)
+        assert meeting.relied(conversation, "hirer") == (relied,)
+        await hiring.line.hang_up()
+    finally:
+        world.clock.held = None
 
 
 async def test_a_proof_in_a_list_is_one_proof(world: World, tmp_path: Path) -> None:

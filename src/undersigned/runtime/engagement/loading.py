@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeAlias
 
 from undersigned.contract import ContractDocument, Document
-from undersigned.encoding import Did, Digest, digest_bytes
+from undersigned.encoding import Did, Digest, Instant, digest_bytes
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Message, Offer, VerifiedMessage, recorded_message
@@ -33,10 +33,15 @@ class Loaded(NamedTuple):
     """The last value of each fact noted."""
     packed: Packed
     """Facts that go into the evidence pack."""
-    moves: list[Message]
-    """Moves of both sides, in the order of the journal."""
+    timed: list[tuple[Message, Instant]]
+    """Moves of both sides, and when each was recorded, in the order of the journal."""
     notices: set[Digest]
     """Notices of the peer that were recorded."""
+
+    @property
+    def moves(self) -> list[Message]:
+        """Moves of both sides, in the order of the journal."""
+        return [move for move, _ in self.timed]
 
     def offered(self) -> ContractDocument | None:
         """The document of the live offer; after the seal, what is in force; None if there is none."""
@@ -63,7 +68,7 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
     engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
     facts: dict[str, str] = {}
     packed: set[tuple[str, Digest]] = set()
-    moves: list[Message] = []
+    timed: list[tuple[Message, Instant]] = []
     notices: set[Digest] = set()
     rows = await ledger.rows(summary.engagement)
     for place, row in enumerate(rows, start=1):
@@ -79,10 +84,10 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
                 packed.add((entry.name, digest_bytes(row.raw)))
         elif not entry.message.message.notice:
             if counts(entry.message, engagement):
-                moves.append(entry.message.message)
+                timed.append((entry.message.message, row.at))
         elif row.kind == "received" and row.type != "Progress":
             notices.add(row.digest)
-    return Loaded(engagement, len(rows), facts, frozenset(packed), moves, notices)
+    return Loaded(engagement, len(rows), facts, frozenset(packed), timed, notices)
 
 
 def entry_of(row: Row) -> Entry:

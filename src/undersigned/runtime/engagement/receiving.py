@@ -134,7 +134,7 @@ class Receiver(Speaker):
             if leaf is not None:
                 turn.leaves.append(leaf)
             if counts(message, after):
-                self.remember(body)
+                self.remember(body, entry.at)
             turn.event("received" if how == "applies" else how, body.type, message=body)
             if how == "applies" and (found := early(before, entry)) is not None:
                 self._note_early(turn, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeVar, cast
 
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
-from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
+from undersigned.encoding import Digest, Instant, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer, Recorded
 from undersigned.protocol import Contract, Engagement
@@ -28,7 +28,7 @@ class Remembered:
     What is held is replaced and never changed in place, so that what was held before can be gone back to.
     """
 
-    __slots__ = ("_found", "_json", "_last", "_mark", "_offers", "engagement", "facts", "forgot", "packed")
+    __slots__ = ("_found", "_json", "_last", "_mark", "_offers", "engagement", "facts", "forgot", "packed", "shown_at")
 
     def __init__(self, engagement: Engagement) -> None:
         self.engagement = engagement
@@ -36,6 +36,8 @@ class Remembered:
         """The last value of each fact noted."""
         self.packed: Packed = NONE_PACKED
         """Decisions and refused actions that were noted."""
+        self.shown_at: dict[str, Instant] = {}
+        """When the last presentation of a side was recorded."""
         self._last: dict[tuple[str, str], Message] = {}
         self._offers: dict[tuple[str, int], Document] = {}
         """Documents by side and place of their offer, as long as the engagement may ask for them."""
@@ -144,8 +146,10 @@ class Remembered:
                 return document
         raise LocalProtocolError("wrong_state", f"no release {digest} was on the table")
 
-    def remember(self, message: Message) -> None:
+    def remember(self, message: Message, at: Instant) -> None:
         """Keeps a move that was recorded."""
+        if message.type == "Presentation":
+            self.shown_at = {**self.shown_at, message.role: at}
         if not message.notice:
             self._last = {**self._last, (message.type, message.role): message}
         if message.type == "Offer":
@@ -153,7 +157,7 @@ class Remembered:
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self._offers, self.facts, self.packed = {}, {}, {}, NONE_PACKED
+        self._last, self._offers, self.shown_at, self.facts, self.packed = {}, {}, {}, {}, NONE_PACKED
         self._found, self._json = None, NO_JSON
         self.forgot = True
         self.mark()
@@ -162,8 +166,8 @@ class Remembered:
         """What the journal holds, instead of what was remembered before."""
         self.forget()
         self.facts, self.packed = loaded.facts, loaded.packed
-        for move in loaded.moves:
-            self.remember(move)
+        for move, at in loaded.timed:
+            self.remember(move, at)
         self.forgot = False
         self.mark()
 
@@ -180,11 +184,11 @@ class Remembered:
                 for place, document in self._offers.items()
                 if place in kept or (released and isinstance(document, ReleaseDocument))
             }
-        self._mark = self._last, self._offers, self.facts, self.packed
+        self._mark = self._last, self._offers, self.shown_at, self.facts, self.packed
 
     def go_back(self) -> None:
         """Forgets what was said since the last mark: the turn that said it was not stored."""
-        self._last, self._offers, self.facts, self.packed = self._mark
+        self._last, self._offers, self.shown_at, self.facts, self.packed = self._mark
 
     def recorded(self) -> Recorded:
         """How much beside the moves is stored for the evidence pack, so that the log has it; equal ones are one."""

@@ -87,7 +87,7 @@ class Speaker(Remembered):
             return
         turn.now = max(turn.now, now)  # the machine may have slept since it began: no proof is later than its entry
         self._note(turn, said, Sent(signed, turn.now))
-        self.remember(signed.message)
+        self.remember(signed.message, turn.now)
         turn.sends.append(signed.raw)
         if not of.notice or tells(engagement, turn.engagement):
             turn.message("sent", signed)

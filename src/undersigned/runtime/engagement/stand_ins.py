@@ -5,13 +5,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.14
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from undersigned.credentials import Credential, ShownPresentation, counts, read_credential, read_presentation
 from undersigned.encoding import Digest, EngagementId
-from undersigned.messages import Presentation, Proof
+from undersigned.messages import Presentation
 
 from .conversation import Conversation
 from .turn import value_in
@@ -40,10 +40,15 @@ def stand_ins(conversation: Conversation) -> tuple[StandIn, ...]:
     return noted["standIns"] if noted is not None else ()
 
 
-def as_shown(message: Presentation) -> ShownPresentation:
-    """What a recorded move showed, without what counted for nothing then. It was verified before it was recorded."""
-    shown, proof = read_presentation(message.presentation), cast("Proof", message.proof)
-    return shown._replace(credentials=tuple([one for one in shown.credentials if counts(one, proof.created)]))
+def as_shown(conversation: Conversation, role: str) -> ShownPresentation:
+    """What a side showed, without what counted for nothing when that was recorded. It was verified before.
+
+    Raises:
+        LocalProtocolError: It has shown nothing yet.
+    """
+    shown = read_presentation(conversation.last("Presentation", Presentation, role).presentation)
+    at = conversation.shown_at[role]
+    return shown._replace(credentials=tuple([one for one in shown.credentials if counts(one, at)]))
 
 
 def standing(conversation: Conversation, shown: tuple[Credential, ...]) -> tuple[Credential, ...]:

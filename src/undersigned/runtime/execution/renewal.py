@@ -74,14 +74,14 @@ class Renewals:
             running = conversation.engagement
             if running.peer != peer or running.state not in RENEWABLE:
                 continue
+            beside = self._agent.conversations[engagement.id]
             if engagement.role == running.role == "hirer":
                 # The provider has judged it, and answered.
-                beside = self._agent.conversations[engagement.id]
                 self._showed[conversation.id] = frozenset(
                     one.digest for one in self._agent.meeting.relied(beside, "hirer")
                 )
             try:
-                read = read or self._agent.meeting.verified(engagement.id) or as_shown(shown)
+                read = read or self._agent.meeting.verified(engagement.id) or as_shown(beside, OTHER[engagement.role])
                 await self._take(conversation, engagement, shown, read)
             except UndersignedError as error:
                 _log.warning("nothing was renewed", engagement=conversation.id, error=str(error))

@@ -353,11 +353,7 @@ class Meeting:
         found = self._relied.get(key)
         if found is None:
             verified = self.verified(conversation.id) if role != conversation.engagement.role else None
-            if verified is not None:
-                found = verified.credentials
-            else:
-                shown = conversation.last("Presentation", Presentation, role)
-                found = as_shown(shown).credentials
+            found = (verified or as_shown(conversation, role)).credentials
             if role != conversation.engagement.role:
                 found = standing(conversation, found)
             self._relied[key] = found
