@@ -81,7 +81,7 @@ export async function serveArtifact(peer, request) {
     const code = error instanceof HireError ? error.code : 'internal';
     peer.log(undefined, 'artifact refused', error);
     const no = ['scope_exceeded', 'contract_expired', 'approval_required'].includes(code);
-    if (code === 'did_unresolvable') return { status: 503, body: { code: 'overloaded' } }; // its keys cannot be had now, and it may come again
+    if (['did_unresolvable', 'store_unavailable'].includes(code)) return { status: 503, body: { code: 'overloaded' } }; // its keys cannot be had now, or our disk is full, and it may come again
     if (code === 'not_found' || code === 'bad_path') return { status: 404, body: { code: 'bad_path' } };
     return { status: no ? 403 : 401, body: { code: no || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid' } };
   }

@@ -69,14 +69,15 @@ export function admit(conversation, requester, action, ours = true) {
   const allowed = answer.answer === 'yes';
   const asked = allowed ? { action: action.name, target: action.target } : askedFor(action.name, action.target);
   const taken = { at: instant(now), ...asked, clause: answer.clause, allowed };
-  conversation.took(taken);
   if (!allowed) {
     record(conversation, action, taken, answer.code, now);
+    conversation.took(taken);
     throw Object.assign(new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`), { clause: answer.clause });
   }
   const id = newId();
   const booked = { clause: answer.clause, charges: answer.charges };
   conversation.peer.write(conversation, { k: 'booked', at: now, engagement: conversation.id, id, taken, ...booked });
+  conversation.took(taken);
   conversation.bookings.set(id, booked);
   return { id, clause: answer.clause };
 }

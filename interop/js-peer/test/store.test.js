@@ -152,3 +152,13 @@ test('a delivery that a full disk of ours did not take is said once there is roo
   await whole(hirer, provider, hire.id);
   assert.equal(runs, 1);
 });
+
+test('what a full disk of ours did not book was not done, and is no fault of the request for it', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const failed = failsOnce(hirer.store, 'add', ({ k }) => k === 'booked');
+  const hire = await hirer.hire(made.order(provider));
+  await failed;
+  await whole(hirer, provider, hire.id);
+  assert.equal(hire.actions.length, 1);
+});
