@@ -21,7 +21,7 @@ from undersigned.attestation import (
     WorkPredicate,
 )
 from undersigned.contract import Parent, read_parents
-from undersigned.credentials import Credential, read_presentation, verify_issued
+from undersigned.credentials import Credential, counts, read_presentation, verify_issued
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, Digest, Instant, JsonObject
 from undersigned.errors import UndersignedError
@@ -314,7 +314,9 @@ def shown_credentials(
             except UndersignedError:
                 continue  # it counted for nothing when it was shown, either
             found += [
-                (one, _credential(one, holder, said.at, documents(one.issuer) or _derived(one.issuer))) for one in shown
+                (one, _credential(one, holder, said.at, documents(one.issuer) or _derived(one.issuer)))
+                for one in shown
+                if counts(one, said.at)
             ]
     return found
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 import pack_cases
 from pack_cases import wide
+from pack_credentials import FROM, credential
 from packs import MADE, NAME, Hire, judged_anew, refused_action
 from undersigned.attestation import ActionTaken, SubcontractLine
 from undersigned.attestation.predicates.work import MAX_ACTIONS
@@ -29,6 +30,7 @@ from undersigned.testing import (
     breach,
     dispute,
     minutes,
+    presentation,
     ruling,
     seal,
     terminate,
@@ -281,6 +283,16 @@ def test_a_subcontract_that_is_no_such_hire_fails() -> None:
     both = TraceEvidence.of([*evidence(hire).held, *evidence(other).held])
     found = of_kind(trace(DIGEST, both), "subcontract")
     assert [step.state for step in found] == ["failed", "missing", "stated"]
+
+
+def test_what_counted_for_nothing_when_it_was_shown_is_no_step() -> None:
+    """HIRE-TRC-02, HIRE-CRD-01: what had ended, beside what holds, is nothing that does not hold."""
+
+    def shown(hire: Hire) -> Say:
+        return presentation(credential(hire, validUntil=FROM), credential(hire))
+
+    (step,) = of_kind(trace(DIGEST, evidence(Hire(shown=shown).whole())), "credential")
+    assert step.state == "verified"
 
 
 def test_who_was_believed_is_told_link_by_link(hire: Hire) -> None:
