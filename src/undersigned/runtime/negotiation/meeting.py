@@ -159,7 +159,6 @@ class Meeting:
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
 
         Raises:
-            Declined: Nothing is wanted, but a credential is not in its time, or of a schema that is not known here.
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
         decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
