@@ -9,6 +9,8 @@ import { admit } from './gate.js';
 import { claimedKey, signRequest, verifyRequest } from './requests.js';
 import { tables } from './spec.js';
 
+/** What a gate says where what the other side showed does not hold now (HIRE-STA-08). */
+export const FALLEN = ['revoked', 'policy_denied', 'status_unavailable', 'status_invalid'];
 const BYTES = 64 * 1024 * 1024;
 
 /** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} what was refused since the clocks are apart says so, and has it as `apart` */
@@ -76,19 +78,19 @@ export async function serveArtifact(peer, request) {
     const methods = provider ? multikeys(await peer.resolver.resolve(provider, { method }), 'authentication', peer.now()) : {};
     const known = provider ? { contract, provider } : { contract: '', provider: '' };
     verifyRequest(request, { origin: peer.origin, now: peer.now(), ...known, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
-    return { status: 200, body: given(peer, /** @type {any} */ (peer.findContract(contract)), request.path) }; // it may have been put away meanwhile
+    return { status: 200, body: await given(peer, /** @type {any} */ (peer.findContract(contract)), request.path) }; // it may have been put away meanwhile
   } catch (error) {
     const code = error instanceof HireError ? error.code : 'internal';
     peer.log(undefined, 'artifact refused', error);
-    const no = ['scope_exceeded', 'contract_expired', 'approval_required'].includes(code);
+    const no = ['scope_exceeded', 'contract_expired', 'approval_required', ...FALLEN].includes(code);
     if (['did_unresolvable', 'store_unavailable'].includes(code)) return { status: 503, body: { code: 'overloaded' } }; // its keys cannot be had now, or our disk is full, and it may come again
     if (code === 'not_found' || code === 'bad_path') return { status: 404, body: { code: 'bad_path' } };
     return { status: no ? 403 : 401, body: { code: no || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid' } };
   }
 }
 
-/** @param {import('./peer.js').Peer} peer @param {import('./conversation.js').Conversation} conversation @param {string} path @returns {Buffer} */
-function given(peer, conversation, path) {
+/** @param {import('./peer.js').Peer} peer @param {import('./conversation.js').Conversation} conversation @param {string} path @returns {Promise<Buffer>} */
+async function given(peer, conversation, path) {
   const digest = path.slice('/artifacts/'.length);
   if (conversation.role === 'provider') {
     const delivered = Object.values(conversation.engagement.messages).filter((one) => one.type === 'Delivery').flatMap((one) => one.artifacts);
@@ -96,6 +98,6 @@ function given(peer, conversation, path) {
     return peer.store.get(digest);
   }
   const { terms } = conversation.engagement.state;
-  admit(conversation, conversation.with, { name: 'artifact:read', target: peer.origin + path }, terms?.task.inputs.includes(digest) ?? false);
+  await admit(conversation, conversation.with, { name: 'artifact:read', target: peer.origin + path }, terms?.task.inputs.includes(digest) ?? false);
   return peer.store.get(digest);
 }

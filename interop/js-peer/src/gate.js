@@ -1,6 +1,7 @@
 /** The gate of one side: what the contract allows is booked before it is done (page 06, sections 6.5 and 6.6). */
 import { HireError } from './errors.js';
 import { amount, amountText, instant, jcs, newId, seconds, sha256 } from './encoding.js';
+import { stands } from './judge.js';
 import { decide } from './scope.js';
 import { askedFor, refusalStatement } from './statements.js';
 
@@ -48,24 +49,41 @@ function record(conversation, action, taken, code, now) {
   conversation.refusedAt(name, now);
 }
 
+/** What the contract says to an action now. @param {Conversation} conversation @param {string} requester @param {import('./scope.js').Action} action @param {boolean} ours @param {number} now @returns {any} */
+function answerTo(conversation, requester, action, ours, now) {
+  const { state } = conversation.engagement;
+  if (state.main !== 'working' || !state.contract) return { code: 'contract_expired', clause: 'state' };
+  if (requester !== state.document.provider) return { code: 'scope_exceeded', clause: 'provider' };
+  const { deadlines, scope } = state.terms;
+  const inTime = now <= seconds(deadlines.until) && (deadlines.notBefore === undefined || now >= seconds(deadlines.notBefore));
+  if (!inTime) return { code: 'contract_expired', clause: 'until' };
+  const answer = decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) });
+  return answer.answer === 'yes' && !ours ? { code: 'scope_exceeded', clause: answer.clause } : answer;
+}
+
+/** @param {Conversation} conversation @returns {Promise<any>} the no, if what the other side showed does not hold now */
+async function fallen(conversation) {
+  try { await stands(conversation); } catch (error) {
+    if (!(error instanceof HireError)) throw error;
+    return { code: error.code, clause: 'mustStayValid' };
+  }
+  return undefined;
+}
+
 /**
  * Books an action and says under which id; a no is recorded and thrown.
  * @param {Conversation} conversation @param {string} requester @param {import('./scope.js').Action} action
  * @param {boolean} [ours] whether what is asked for is of this contract, however wide its grants are
- * @returns {{id: string, clause: string}}
+ * @returns {Promise<{id: string, clause: string}>}
  */
-export function admit(conversation, requester, action, ours = true) {
-  const { state } = conversation.engagement;
-  const now = conversation.peer.now();
-  /** @type {any} */ let answer;
-  if (state.main !== 'working' || !state.contract) answer = { code: 'contract_expired', clause: 'state' };
-  else if (requester !== state.document.provider) answer = { code: 'scope_exceeded', clause: 'provider' };
-  else {
-    const { deadlines, scope } = state.terms;
-    const inTime = now <= seconds(deadlines.until) && (deadlines.notBefore === undefined || now >= seconds(deadlines.notBefore));
-    answer = inTime ? decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) }) : { code: 'contract_expired', clause: 'until' };
+export async function admit(conversation, requester, action, ours = true) {
+  let now = conversation.peer.now();
+  let answer = answerTo(conversation, requester, action, ours, now);
+  if (answer.answer === 'yes') { // after what costs nothing; and what ended meanwhile has ended
+    const no = await fallen(conversation);
+    now = conversation.peer.now();
+    answer = no ?? answerTo(conversation, requester, action, ours, now);
   }
-  if (answer.answer === 'yes' && !ours) answer = { code: 'scope_exceeded', clause: answer.clause };
   const allowed = answer.answer === 'yes';
   const asked = allowed ? { action: action.name, target: action.target } : askedFor(action.name, action.target);
   const taken = { at: instant(now), ...asked, clause: answer.clause, allowed };

@@ -4,14 +4,14 @@ import { actionDigest, parseTarget, targetText } from './scope.js';
 import { duration, instant, seconds } from './encoding.js';
 import { check, HireError } from './errors.js';
 import { PROVENANCE, provenanceStatement, workStatement } from './statements.js';
-import { fetchArtifact } from './artifacts.js';
+import { FALLEN, fetchArtifact } from './artifacts.js';
 
 const ANSWER_SECONDS = 600;
 /** Milliseconds: a timer for longer fires at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What is no last word of the hirer's gate: it goes by what it has sent, which may be under way to us, nobody is there, it is busy, or what we showed does not hold now. */
-const FOR_NOW = new Set(['overloaded', 'contract_expired', 'revoked', 'policy_denied', 'status_unavailable', 'status_invalid', 'unreachable', 'upstream_failed']);
+const FOR_NOW = new Set(['overloaded', 'contract_expired', ...FALLEN, 'unreachable', 'upstream_failed']);
 
 /** What a handler gets. */
 export class Job {
@@ -32,8 +32,13 @@ export class Job {
     check(typeof action.name === 'string' && typeof action.target === 'string', 'schema_violation', 'an action has a name and a target');
     for (;;) {
       await until(conversation, () => conversation.engagement.state.main !== 'suspended');
-      try { return admit(conversation, conversation.peer.did, action); } catch (error) {
-        if (!(error instanceof HireError) || error.code !== 'approval_required') throw error;
+      try { return await admit(conversation, conversation.peer.did, action); } catch (error) {
+        const { code } = /** @type {any} */ (error);
+        if (FALLEN.includes(code)) { // it may hold again
+          await new Promise((resolve) => { setTimeout(resolve, 2000); });
+          continue;
+        }
+        if (code !== 'approval_required') throw error;
         await this.#ask(action, /** @type {any} */ (error).clause);
       }
     }

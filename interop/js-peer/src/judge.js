@@ -63,6 +63,18 @@ export async function judge(conversation, terms) {
 }
 
 /**
+ * That what the other side showed still holds, without which nobody acts under a contract (HIRE-STA-08): its proofs held when it was recorded, so only what can
+ * change is looked at. @param {import('./conversation.js').Conversation} conversation
+ */
+export async function stands({ peer, shown }) {
+  for (const credential of answersTo(shown, peer.request)) {
+    await checkStatus(credential, peer.resolver, peer.now());
+    const { ends = Infinity } = readCredential(credential);
+    check(peer.now() <= ends, 'policy_denied', 'validity');
+  }
+}
+
+/**
  * Terms are within the limits of every membership that was shown (HIRE-CRD-09). Whether its issuer is believed does not matter: limits only narrow. Those that
  * cannot be read cannot be kept to.
  * @param {any[]} shown @param {any} terms

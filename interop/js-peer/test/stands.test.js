@@ -1,0 +1,24 @@
+/** What was shown has to hold while a contract runs: else the gates of both sides refuse (HIRE-STA-08). */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { admit } from '../src/gate.js';
+import { working } from '../support/peers.js';
+
+test('neither gate lets an action pass once what the other side showed is past its end, or its list is not there', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const [{ uri }] = conversation.order.inputs;
+  const action = { name: 'artifact:read', target: uri };
+  for (const side of [hirer, provider]) {
+    const one = /** @type {any} */ (side.find(conversation.id));
+    const ask = async () => admit(one, provider.did, action);
+    const [shown] = one.shown;
+    one.shown = [{ ...shown, validUntil: '2020-01-01T00:00:00Z', validFrom: '2019-01-01T00:00:00Z' }];
+    await assert.rejects(ask, { code: 'policy_denied', clause: 'mustStayValid' });
+    const entry = { type: 'BitstringStatusListEntry', statusPurpose: 'revocation', statusListIndex: '1', statusListCredential: 'http://localhost:1/status/1' };
+    one.shown = [{ ...shown, credentialStatus: entry }];
+    await assert.rejects(ask, { code: 'status_unavailable', clause: 'mustStayValid' });
+    one.shown = [shown];
+    assert.ok((await ask()).id);
+  }
+  goOn();
+});
