@@ -13,11 +13,11 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from undersigned.credentials import MEMBERSHIP, read_presentation
+from undersigned.credentials import MEMBERSHIP
 from undersigned.daemon import Peer, unread, unresolved
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LocalProtocolError, PolicyError, UndersignedError
-from undersigned.messages import Presentation, Problem, Withdraw
+from undersigned.messages import Problem, Withdraw
 from undersigned.runtime import (
     Conversation,
     DomainLink,
@@ -199,9 +199,9 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     """What ties the agent to its domains, and the organisation whose membership it showed, if it showed one."""
     parties = [did]
     if conversation.said("Presentation", "provider"):
-        shown = conversation.last("Presentation", Presentation, "provider").presentation
+        shown = peer.meeting.relied(conversation, "provider")
         # One, so that what it shows does not say how many we call.
-        parties += [one.issuer for one in read_presentation(shown).credentials if MEMBERSHIP in one.types][:1]
+        parties += [one.issuer for one in shown if MEMBERSHIP in one.types][:1]
     found: dict[Did, tuple[DomainLink, ...]] = {}
     for party in dict.fromkeys(parties):
         try:
