@@ -34,6 +34,7 @@ export class Job {
       await until(conversation, () => conversation.engagement.state.main !== 'suspended');
       try { return await admit(conversation, conversation.peer.did, action); } catch (error) {
         const { code } = /** @type {any} */ (error);
+        if (conversation.engagement.state.main === 'suspended') continue; // since it was asked
         if (FALLEN.includes(code)) { // it may hold again
           await new Promise((resolve) => { setTimeout(resolve, 2000); });
           continue;

@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { admit } from '../src/gate.js';
+import { Job } from '../src/job.js';
 import { working } from '../support/peers.js';
 
 test('neither gate lets an action pass once what the other side showed is past its end, or its list is not there', async (t) => {
@@ -20,5 +21,25 @@ test('neither gate lets an action pass once what the other side showed is past i
     one.shown = [shown];
     assert.ok((await ask()).id);
   }
+  goOn();
+});
+
+test('what is suspended while it is looked up waits, as what was suspended before does', async (t) => {
+  const { provider, conversation, goOn } = await working(t);
+  const one = /** @type {any} */ (provider.find(conversation.id));
+  const { shown, engagement: { state } } = one;
+  let looked = 0;
+  Object.defineProperty(one, 'shown', {
+    get() {
+      looked += 1;
+      if (looked === 1) {
+        one.engagement.state = { ...state, main: 'suspended', suspension: { until: state.terms.deadlines.until } };
+        setTimeout(() => { one.engagement.state = state; }, 20);
+      }
+      return shown;
+    },
+  });
+  assert.ok((await new Job(one).act({ name: 'artifact:read', target: conversation.order.inputs[0].uri })).id);
+  assert.equal(looked, 2);
   goOn();
 });
