@@ -331,7 +331,7 @@ def _answers_of_acceptors(change: Callable[[Any, dict[str, Any]], Any]) -> None:
         frame = real(raw, kind)
         if kind is proving._Challenge:
             first = frame.nonce  # what is said to it is made at once
-        said = asked.get((frame.proof or {}).get("challenge")) if kind is proving._Connection else None
+        said = asked.get((frame.proof or {}).get("challenge")) if kind is proving._Acceptor else None
         return change(frame, said) if said is not None else frame
 
     async def verify(raw: bytes, frame: Any, *rest: Any) -> None:
