@@ -366,6 +366,17 @@ def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:
         assert "Ended by terminate of the hirer: key_compromised" in hired.told(home)
 
 
+def test_nothing_ends_by_a_credential_of_which_nobody_knows_that_it_ended(hired: Hire) -> None:
+    """HIRE-STA-09: with any digest for its evidence, and no credential named, a contract ended for this cause."""
+    acme, stranger = hired.acme, digest_bytes(b"a credential that nobody showed")
+    (named, _) = hired.shown(acme)["terms"]["mustStayValid"]
+    for names in ((), ("--names", stranger), ("--names", named)):
+        refused = hired.on(acme, "revoke", "--cause", "revoked", *names)
+        assert (refused.code, refused.error["code"]) == (4, "wrong_state"), refused
+        assert "expected a credential that the terms name, revoked or ended: all that " in refused.error["message"]
+    assert hired.shown(acme)["state"] == "working"
+
+
 def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None:
     """HIRE-PAY-01: hired and settled by commands alone; while our word is missing, `show` says how it is given."""
     acme, globex = _homes(tmp_path)

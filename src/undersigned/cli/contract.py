@@ -200,12 +200,16 @@ async def contract_cancel(out: Out, contract: str, seconds: int | None, reason: 
 @contract.command("revoke")
 @CONTRACT
 @click.option("--cause", type=click.Choice(list(CAUSES)), required=True, help="What allows it, as the contract has it.")
-@click.option("--names", metavar="DIGEST", help="The breach, or the evidence of a revocation.")
+@click.option("--names", metavar="DIGEST", help="The breach, or what ended the contract above.")
 @HOME_OPTION
 @command
 async def contract_revoke(out: Out, contract: str, cause: str, names: str | None, home: str | None) -> int:
-    """End it at once, for a cause that it allows. In order: `cancel`. For now only: `suspend`."""
-    if names is None and cause in CAUSES_NAMED:
+    """End it at once, for a cause that it allows. In order: `cancel`. For now only: `suspend`.
+
+    Which credential is `revoked` the running peer finds out, among those that the terms name; the other causes are your
+    word.
+    """
+    if names is None and cause in CAUSES_NAMED and cause != "revoked":  # that one is found out
         text = f"--cause {cause}: expected --names as well, with the digest that 'contract show' or 'ledger show' has"
         raise ConfigurationError("bad_configuration", text)
     return await _order(out, home, contract, "revoke", {"cause": cause, **({"names": names} if names else {})})

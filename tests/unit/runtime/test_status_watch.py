@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runtimes import World, folded, lingers, messages
+from runtimes import World, folded, last, lingers, messages
 from support import refuses
 from undersigned.encoding import Instant, digest_bytes
-from undersigned.errors import CredentialError, ScopeError
+from undersigned.errors import CredentialError, LocalProtocolError, ScopeError
+from undersigned.messages import Terminate
 from undersigned.testing import problem
 from unit.runtime.stories import forge
 from unit.runtime.test_contract import amend
@@ -123,3 +124,37 @@ def test_nothing_is_admitted_under_a_contract_that_is_not_in_force_here(open_wor
     world = open_world()
     with refuses(ScopeError, "contract_expired"):
         world.run(world.hirer.status_watch.require(OTHER))
+
+
+@pytest.mark.parametrize(
+    ("credential", "purpose", "names", "ends"),
+    [
+        (NAMED, "revocation", None, "closed"),
+        (NAMED, "revocation", NAMED, "closed"),
+        (NAMED, "revocation", OTHER, "working"),
+        (NAMED, "suspension", None, "working"),
+        (OTHER, "revocation", OTHER, "working"),
+    ],
+    ids=["revoked", "expected", "another", "suspended", "not named"],
+)
+def test_an_owner_need_not_wait_but_gives_no_other_cause(
+    open_world: Callable[..., World],
+    monkeypatch: pytest.MonkeyPatch,
+    credential: str,
+    purpose: str,
+    names: str | None,
+    ends: str,
+) -> None:
+    """HIRE-STA-09: its `Terminate` has the credential that the terms name as evidence, as the watch's has."""
+    world = open_world(handler=lingers)
+    failing = Failing(world, monkeypatch, purpose, credential)
+    revoking = world.hirer.changes.revoke(failing.conversation, cause="revoked", names=names)
+    if ends == "working":
+        with refuses(LocalProtocolError, "wrong_state"):
+            world.run(revoking, 1)
+    else:
+        world.run(revoking, 1)
+        said = last(world.hirer, failing.conversation.id, Terminate)
+        assert (said.cause, said.names, said.evidence) == ("revoked", NAMED, (NAMED,))
+    world.settle(10)
+    assert failing.state == ends

@@ -129,7 +129,15 @@ class Moves:
         names: Digest | None = None,
         evidence: tuple[Digest, ...] = (),
     ) -> None:
-        """The end of the contract, for a cause that it allows. Raises as `suspend`."""
+        """The end of the contract, for a cause that it allows. Which credential is `revoked`, and what shows that, is
+        looked up; `names` is what the owner expects of it: the list that says so, or the credential.
+
+        Raises:
+            LocalProtocolError: As `suspend` and `StatusWatch.revoking`; `wrong_state`, it is something else.
+        """
+        if cause == "revoked":
+            await self._ask(conversation, await self._agent.status_watch.revoking(conversation, names))
+            return
         await self._say(conversation, "Terminate", cause=cause, names=names, evidence=evidence)
 
     async def claim_breach(

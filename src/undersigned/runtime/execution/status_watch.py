@@ -45,6 +45,7 @@ MARGIN_SECONDS: Final = 2 * int(WATCH_SECONDS)
 SUSPENDED: Final = "suspended-for-credential"
 """Fact: until when we suspended a contract for what does not hold. What its owner suspended, the owner resumes."""
 AT_ONCE: Final = 64
+ENDING_CODES: Final = ("revoked", "policy_denied")
 WATCHED: Final = RENEWABLE
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
 
@@ -103,13 +104,35 @@ class StatusWatch:
                 await renewals.ask(conversation)
             self._failing.pop(conversation.id, None)
 
+    async def revoking(self, conversation: Conversation, names: Digest | None) -> Callable[[Engagement], Say]:
+        """What makes the `Terminate`, cause `revoked`, of an owner who does not wait for another credential; `names` is
+        what the owner expects it to name, or the credential itself.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: of what the terms name nothing is known to be revoked or past its end, or
+                it is another one (HIRE-STA-09).
+        """
+        why = "all that the other side showed holds, by lists that are in their time"
+        try:
+            await self._agent.meeting.stands(conversation)
+        except UndersignedError as error:
+            found, why = error, error.message
+            named = origin_of(conversation, str(error.detail.get("credential")))
+            for_good = error.code in ENDING_CODES and error.detail.get("purpose") != "suspension"
+            if for_good and named in conversation.offered().terms.must_stay_valid:
+                said = _ending(conversation.engagement, named, found)
+                if names in (None, said.body["names"], *said.body["evidence"]):
+                    return lambda engagement: _ending(engagement, named, found)
+                why = f"{why}, and not {names}"
+        raise LocalProtocolError("wrong_state", f"expected a credential that the terms name, revoked or ended: {why}")
+
     def forget(self, engagement: EngagementId) -> None:
         """Drops what is remembered of a contract that is over."""
         self._failing.pop(engagement, None)
         self._resumed.pop(engagement, None)
 
     async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
-        if error.code not in ("revoked", "policy_denied"):
+        if error.code not in ENDING_CODES:
             return  # it may hold: the gate refuses until that can be told
         if error.code == "policy_denied" and "credential" not in error.detail:
             # It ends nothing, for what was shown is as good as ever; but nobody is to wait at a gate and not know it.
@@ -179,30 +202,32 @@ class StatusWatch:
             _log.warning("a suspension, or its end, was not said", engagement=conversation.id, error=str(exc))
 
     async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
-        shown = error.detail.get("evidence")
-        found = shown if isinstance(shown, Credential) else None
-        ended = str(error.detail.get("credential"))
-        blobs = () if found is None else (_kept(found),)
-
         def make(engagement: Engagement) -> Say | None:
-            contract = engagement.contract
-            if contract is None or engagement.state not in WATCHED:
-                return None
-            body = {
-                "contract": contract.digest,
-                "cause": "revoked",
-                # What shows it: the list that says so, or the credential whose own end has come.
-                "names": ended if found is None else found.digest,
-                # The one that the terms name; and the one that stood in its place, if another did.
-                "evidence": tuple(dict.fromkeys((named, ended))),
-            }
-            return Say("Terminate", body, evidence=blobs)
+            return _ending(engagement, named, error) if engagement.state in WATCHED else None
 
         await self._say(conversation, make)
 
 
 def _may(engagement: Engagement, state: str) -> bool:
     return (engagement.role, engagement.state) == ("hirer", state)
+
+
+def _ending(engagement: Engagement, named: Digest, error: UndersignedError) -> Say:
+    if engagement.state not in WATCHED:
+        raise LocalProtocolError(
+            "wrong_state", f"Terminate revoked in {engagement.state}: what is done is reviewed and paid"
+        )
+    shown, ended = error.detail.get("evidence"), str(error.detail.get("credential"))
+    found = shown if isinstance(shown, Credential) else None
+    body = {
+        "contract": contract_of(engagement).digest,
+        "cause": "revoked",
+        # What shows it: the list that says so, or the credential whose own end has come.
+        "names": ended if found is None else found.digest,
+        # The one that the terms name; and the one that stood in its place, if another did.
+        "evidence": tuple(dict.fromkeys((named, ended))),
+    }
+    return Say("Terminate", body, evidence=() if found is None else (_kept(found),))
 
 
 def _kept(credential: Credential) -> Blob:
