@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
-from undersigned.errors import ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
+from undersigned.errors import Closed, ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
 from undersigned.runtime import Home, checked_url
 
 from .options import did_here
@@ -77,6 +77,11 @@ def hint_at(error: UndersignedError) -> None:
     status = error.detail.get("status")
     if error.code == "did_forbidden_address":
         error.message += ". Only public addresses are dialled, whatever the settings say: it has to listen at one"
+    elif error.code == "proof_invalid" and isinstance(error, Closed):
+        error.message += (
+            ". It found no proof of who we are: our DID document has to be in its reach, with the key of now, and both"
+            " clocks right"
+        )
     elif error.exit_code != UNREACHABLE or isinstance(error, CredentialError | RemoteProtocolError):
         pass  # the peer was reached, and it is something of its answer that was not, or not taken here
     elif error.code in ("rate_limited", "overloaded") or status in (429, 503):

@@ -277,6 +277,8 @@ def translated(exc: BaseException, path: Path, what: str = "the ledger") -> Ledg
     why = _why(exc, path)
     # What several processes share of a database grows by being written, and fails where a disk has no room for it.
     full = primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        why = "SQLite makes files beside a database also to read it: make room, or copy the folder and read that"
     if full or getattr(exc, "errno", None) in NO_ROOM:
         return LedgerUnavailable("store_full", f"no room for {what} {path}: {why}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

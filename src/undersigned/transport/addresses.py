@@ -52,13 +52,14 @@ def is_loopback_name(host: str) -> bool:
 
 
 def is_https_base(url: str, local: bool) -> bool:
-    """Whether other URLs can stand below this one: https, or http to loopback where `local`, and no query or fragment.
+    """Whether other URLs can stand below this one: https, or http to loopback where `local`, and no query, fragment or
+    user.
 
     Raises:
         ValueError: It is no URL.
     """
     parts = urlsplit(url)
-    if parts.port == 0 or not url.isprintable():
+    if parts.port == 0 or not url.isprintable() or " " in url or "@" in parts.netloc:
         return False
     plain = local and parts.scheme == "http" and is_loopback_name(parts.hostname or "")
     return (parts.scheme == "https" or plain) and bool(parts.hostname) and not (parts.query or parts.fragment)

@@ -12,6 +12,7 @@ import pytest
 from undersigned.cli import reaching
 from undersigned.cli.output import Out
 from undersigned.runtime import Event, unread
+from undersigned.transport import closed_by_peer
 
 AT = "2026-11-24T10:00:00Z"
 DUE = {
@@ -83,3 +84,10 @@ def test_whose_answer_cannot_be_taken_is_not_said_to_be_away(code: str) -> None:
     assert error is not None
     reaching.hint_at(error)
     assert error.message == "what the peer answers cannot be taken: so"
+
+
+def test_who_could_not_prove_itself_is_told_what_that_takes() -> None:
+    """A hirer whose DID document is not in reach of the provider heard `proof_invalid` alone."""
+    error = closed_by_peer(1008, "proof_invalid")
+    reaching.hint_at(error)
+    assert "our DID document has to be in its reach" in error.message

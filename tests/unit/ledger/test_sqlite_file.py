@@ -424,6 +424,7 @@ async def test_a_disk_too_full_to_open_a_ledger_is_told_as_full(path: Path) -> N
         with file_size_limit(4096), pytest.raises(LedgerUnavailable, match=r"SHMSIZE|no room") as full:
             await open_ledger(f"sqlite://{path}", read_only=read_only)
         assert full.value.code == "store_full"
+        assert "to read it: make room, or copy the folder and read that" in full.value.message
     await (await open_ledger(f"sqlite://{path}")).close()
 
 

@@ -217,6 +217,8 @@ async def test_sc_05_other_urls_are_not_fetched(url, code) -> None:
         ("ftp://acme.example", True, False),
         ("https://acme.example:0", True, False),
         ("https://acme.example\n", True, False),
+        (" https://acme.example", False, False),
+        ("https://ann:secret@acme.example", False, False),
     ],
 )
 def test_other_urls_stand_below_https_without_more(url: str, local: bool, stands: bool) -> None:

@@ -137,6 +137,20 @@ def test_who_hires_is_told_what_would_have_been_enough(open_world: Open) -> None
     assert error.message == f"we withdrew: declined; {asked}"
 
 
+def test_who_walked_away_from_less_is_not_told_that_it_was_too_much(open_world: Open) -> None:
+    """A strategy that takes the best of several offers declines the others for none of its limits."""
+
+    class Leaves:
+        def answer(self, moment: Moment) -> Answer:
+            return Answer(act="withdraw")
+
+    world = open_world(hirer_options={"strategy": Leaves()})
+    _, result = hired(world, opening="2 EUR", price="5 EUR")
+    world.settle(10)
+    assert isinstance(error := result.exception(), PolicyError)
+    assert error.message == "we withdrew: declined; its last offer was 4 EUR"
+
+
 def test_who_bargains_too_hard_is_told_what_was_asked_for(open_world: Open) -> None:
     """A provider names its price once, and says no to less: `declined` alone told a strategy's author nothing."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ def write(folder: Path, text: str | bytes) -> Path:
         MINIMAL + "[[offer]]\ntask = 'sbom'\nhandler = 'a:b'\ncapacity = 0\n",
         MINIMAL + "[organisation]\ndid = 'did:web:acme.example'\n",
         MINIMAL + "resolver = 'http://resolver.example'\n",
+        MINIMAL + "resolver = 'https://'\n",
+        MINIMAL + "[listen]\nurl = 'https://'\n",
+        MINIMAL + "[listen]\nurl = 'ftp://acme.example'\n",
+        MINIMAL + "[listen]\nurl = 'http://acme.example'\n",
+        MINIMAL + "[listen]\nurl = ' https://acme.example'\n",
+        MINIMAL + "[listen]\nurl = 'https://acme.example:99999'\n",
         MINIMAL + "[moved]\n'did:web:acme.example' = 'did:web:acme.org'\n",
         MINIMAL + "[moved]\n'acme' = 'did:webvh:a:acme.org'\n",
         "name = 'Acme'\n",
@@ -121,6 +128,15 @@ def test_a_member_of_the_file_in_a_table_is_told_where_it_stands(text: str, says
     assert ("is a member" in refused.value.message) == bool(says)
 
 
+def test_an_editor_s_byte_order_mark_is_told_as_that(folder: Path) -> None:
+    """What cannot be seen was an invalid statement at line 1, column 1."""
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, BOM_UTF8 + MINIMAL.encode()))
+    assert refused.value.message.endswith(
+        "undersigned.toml: it begins with a byte order mark: save it as UTF-8 without one"
+    )
+
+
 @pytest.mark.parametrize("member", ["budget = [{ unit = 'EUR', max = '5' }]", "books = 'bookings.db'"])
 def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, folder: Path) -> None:
     """A table whose names anybody may choose knows no unknown one."""
@@ -145,6 +161,11 @@ def test_a_member_of_the_file_among_people_is_told_where_it_stands(member: str, 
             "[organisation]\ndid = 'x'\nname = 'X'\n",
             "[organisation] did: expected a DID such as did:web:agents.example.com, got 'x'",
         ),
+        (
+            "[listen]\nurl = 'https://acme.example?a'\n",
+            "listen: url: expected https://host, with no query, got 'https://acme.example?a'",
+        ),
+        ("[gates]\nhost = '10.0.0.1'\n", "gates: listens on loopback unless it has names; 10.0.0.1 is not loopback"),
         (
             "budget = [{ unit = 'EUR', max = '5', per = 'P1X' }]\n",
             "limit of EUR: per: expected days, hours, minutes or seconds, such as P30D or PT1H, got 'P1X'",

@@ -265,7 +265,7 @@ def not_hired(
                 price = conversation.offered().terms.price
                 asked += f"; its last offer was {price}"
                 most = order.ceiling if (order := order_in(conversation.facts)) is not None else price
-                if withdraw.reason == "declined" and most != price:
+                if withdraw.reason == "declined" and _above(price, most):
                     asked += f", and {most} is the most that was to be paid"
             if role == "provider" and (price := _asked_more(conversation, withdraw.reason)) is not None:
                 asked += f"; it asks for {price}"
@@ -290,6 +290,11 @@ def not_hired(
         text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
         return PolicyError(refused.code, text)
     return PolicyError("policy_denied", "the negotiation ended without a contract")
+
+
+def _above(price: Price, most: Price) -> bool:
+    """Whether that is why: a strategy of ours may decline for less, and for another reason."""
+    return price.currency != most.currency or compare_amounts(price.amount, most.amount) > 0
 
 
 def _asked_more(conversation: Conversation, reason: str) -> Price | None:

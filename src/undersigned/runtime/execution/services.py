@@ -21,6 +21,7 @@ __all__ = ["Service", "checked_service", "handler_named", "load_handler", "names
 
 MAX_CAPACITY: Final = 2**53 - 1
 """The largest number that a message can hold."""
+_EXPECTED: Final = f"expected 1 to {MAX_CAPACITY:,}"
 MAX_DELIVERABLES: Final = 64
 """Of one task; a contract has no more."""
 
@@ -59,10 +60,10 @@ def checked_service(service: Service, before: Service | None = None) -> Service:
         raise ConfigurationError("bad_configuration", f"offer: two are of the task {task!r}")
     _check_delivers(what, service.delivers)
     if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
-        raise ConfigurationError("bad_configuration", f"{what}: capacity: expected 1 or more, got {capacity!r:.40}")
+        raise ConfigurationError("bad_configuration", f"{what}: capacity: {_EXPECTED}, got {capacity!r:.40}")
     for name in ("hold_seconds", "wait_seconds"):
         if type(seconds := getattr(service, name)) is not int or not 1 <= seconds <= MAX_CAPACITY:
-            raise ConfigurationError("bad_configuration", f"{what}: {name}: expected 1 or more, got {seconds!r:.40}")
+            raise ConfigurationError("bad_configuration", f"{what}: {name}: {_EXPECTED}, got {seconds!r:.40}")
     if not isinstance(service.summary, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
         raise ConfigurationError("bad_configuration", f"{what}: summary: expected text, got {service.summary!r:.40}")
     delivers: list[JsonObject] = [

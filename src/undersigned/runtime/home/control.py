@@ -57,36 +57,36 @@ class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError as exc:
-            raise _unusable(f"expected an IP address: {exc}") from exc
+        """Whether only this machine reaches it.
+
+        Raises:
+            ValueError: The host is no IP address.
+        """
+        return ip_address(self.host).is_loopback
 
     @property
     def url(self) -> str:
         """Where it is reached on this machine, if the port is fixed."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-    def checked(self) -> None:
-        """Returns if this can be listened on.
+    def checked(self, table: str = "control") -> None:
+        """Returns if this can be listened on; `table` is where it stands.
 
         Raises:
             ConfigurationError: `bad_configuration`: not an address, beyond loopback without `names`, a name that no
                 `Host` is spelled like, or a context that is bundled.
         """
-        if not self.loopback and not self.names:
-            raise _unusable(f"listens on loopback unless it has names; {self.host} is not loopback")
-        for name in self.names:
-            if not _NAME.fullmatch(name):
-                raise _unusable(f"names: {name!a:.200} is not a lower-case name with, perhaps, a port")
-        for iri in self.contexts:
-            if iri in CONTEXTS or not _CONTEXT.fullmatch(iri):
-                raise _unusable(f"contexts: {iri!a:.200} is bundled, or no https URL")
-
-
-def _unusable(what: str) -> ConfigurationError:
-    return ConfigurationError("bad_configuration", f"control: {what}")
+        try:
+            if not self.loopback and not self.names:
+                raise ValueError(f"listens on loopback unless it has names; {self.host} is not loopback")
+            for name in self.names:
+                if not _NAME.fullmatch(name):
+                    raise ValueError(f"names: {name!a:.200} is not a lower-case name with, perhaps, a port")
+            for iri in self.contexts:
+                if iri in CONTEXTS or not _CONTEXT.fullmatch(iri):
+                    raise ValueError(f"contexts: {iri!a:.200} is bundled, or no https URL")
+        except ValueError as exc:
+            raise ConfigurationError("bad_configuration", f"{table}: {exc}") from exc
 
 
 def split_port(option: str, text: str) -> tuple[str, int]:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext, create_default_context
@@ -50,7 +51,7 @@ from undersigned.runtime.files import MAX_FILE_BYTES, files_of, open_private, re
 from undersigned.runtime.log.witnesses import witnesses_of
 from undersigned.runtime.signers import PrivateKey, named_key, open_key
 from undersigned.scope import Labels, read_limit
-from undersigned.transport import Proxies
+from undersigned.transport import Proxies, is_https_base
 from undersigned.trust import Approvers, Policy, Registry
 
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
@@ -103,14 +104,16 @@ class Home:
             raise ConfigurationError("bad_configuration", f"{file} cannot be read: {why(exc)}") from exc
         table: dict[str, Any] = {}
         try:
+            if raw.startswith(BOM_UTF8):
+                raise ValueError("it begins with a byte order mark: save it as UTF-8 without one")
             table = tomllib.loads(raw.decode())
             if isinstance(table.get("policy"), dict):
                 table["policy"] = with_cedar(table["policy"], path)
             self.configuration = msgspec.convert(table, Configuration)
             self.configuration.policy.checked()
-            for listener in (self.configuration.control, self.configuration.gates):
+            for name, listener in (("control", self.configuration.control), ("gates", self.configuration.gates)):
                 if listener is not None:
-                    listener.checked()
+                    listener.checked(name)
             self.proxies = Proxies(self.configuration.listen.proxies)
             part, trust = self.configuration.organisation, self.configuration.trust
             checked_name("name", self.configuration.name)
@@ -132,9 +135,12 @@ class Home:
             checked_store(self.configuration.artifacts.store)
             self.labels = self._labels(self.configuration.labels)
             self.budget = budget_limits(map(read_limit, self.configuration.budget))
-            resolver = self.configuration.resolver
-            if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
-                raise ValueError(f"resolver {resolver} is not https")
+            for name, url in (
+                ("listen: url", self.configuration.listen.url),
+                ("resolver", self.configuration.resolver),
+            ):
+                if url is not None and not is_https_base(url, self.configuration.local):
+                    raise ValueError(f"{name}: expected https://host, with no query, got {url!r}")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
             said = exc.message if isinstance(exc, UndersignedError) and not exc.path else str(exc)
@@ -143,7 +149,7 @@ class Home:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
             raise ConfigurationError(
                 "bad_configuration",
-                f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
+                f"{file}: a local state folder listens on loopback only, not on {self.configuration.listen.host!r:.80}",
             )
 
     def _labels(self, name: str | None) -> Labels | None:
