@@ -77,9 +77,9 @@ def _asks(talk: Talk, about: str | None = None, claim: str = "More is owed.") ->
     return {**said, "ruling_by": shift(talk.now, 2 * 86_400)}
 
 
-def _books(contract: str, basis: str, amount: str = "0", currency: str = "EUR") -> dict[str, Any]:
-    """The members of a Closing; its checkpoint is that of the hirer's in the example."""
-    checkpoint = as_json(conversation()["closing-hirer"])["checkpoint"]
+def _books(contract: str, basis: str, amount: str = "0", currency: str = "EUR", *, of: str = "hirer") -> dict[str, Any]:
+    """The members of a Closing; its checkpoint is that of this side's in the example."""
+    checkpoint = as_json(conversation()[f"closing-{of}"])["checkpoint"]
     owed = Settled(amount=amount, currency=currency)
     said = {"contract": contract, "basis": basis, "usage": (), "settlement": owed}
     return {**said, "checkpoint": checkpoint, "cosignatures": ()}
@@ -754,7 +754,7 @@ def _of_another_at_the_end(proof: dict[str, Any]) -> Iterator[Vector]:
         yield journal(name, says, history, stray, state="closing", **expected)
     talk.moves["provider"].pop()  # it was not said
     talk.moves["hirer"].append(closing)
-    last = talk.say(Closing, "provider", **books)
+    last = talk.say(Closing, "provider", **_books(_sealed(), "terminate", of="provider"))
     put = conversation()["offer-amendment"].digest
     back = talk.say(Withdraw, "hirer", offer=put, reason="changed")
     talk.moves["hirer"].pop()
@@ -785,7 +785,7 @@ def _crossings_of_an_end() -> Iterator[Vector]:
         "closing-crossing-the-ruling",
         "a Closing by who disputes, and had not seen what ended the dispute",
         after,
-        as_json(talk_since("dispute").say(Closing, "provider", **closing)),
+        as_json(talk_since("dispute").say(Closing, "provider", **_books(_in_force(), "terminate", of="provider"))),
         outcome="void",
         state="closing",
     )

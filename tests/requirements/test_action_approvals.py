@@ -216,6 +216,19 @@ def test_a_suspension_wins_over_an_approval(shop: Shop) -> None:
     assert shop.buys.done == ["paid"]
 
 
+def test_a_yes_that_is_over_before_it_is_used_is_not_asked_for_again(shop: Shop) -> None:
+    """HIRE-LIF-19: the contract was suspended for longer than it was good for."""
+    world, hirer = shop.world, shop.world.hirer
+    shop.buy()
+    world.run(hirer.changes.suspend(hirer.the(), seconds=600))
+    world.settle()
+    assert shop.answer(shop.asked()[0], seconds=60) == []
+    world.settle(61)
+    world.run(hirer.changes.resume(hirer.the()))
+    world.settle(10)
+    assert (shop.buys.done, shop.asked()) == (["approval_required pay"], [])
+
+
 def test_without_waiting_nobody_is_asked(shop: Shop) -> None:
     """The caller is told which clause asks, and the hirer hears nothing."""
     assert shop.buy(approval_seconds=0) == ["approval_required pay"]

@@ -11,6 +11,7 @@ import { Engagement } from './machine.js';
 import { readMessage, signAgain, signMessage } from './message.js';
 import { countersigned, other } from './contract.js';
 import { contractLeaf, keepHead, LOGGED } from './ledger.js';
+import { usageOf } from './gate.js';
 import { booksDiffer } from './owed.js';
 import { credentialDigest } from './presentation.js';
 import { weigh } from './receive.js';
@@ -28,6 +29,7 @@ const NO_ANSWER = new Set(['Seal', 'Withdraw', 'Closing']);
 /** What stands whatever the other side says of it, and what is never said in another place either (HIRE-NEG-19). */
 const STANDS = new Set(['Suspend', 'Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling']);
 const SIGNED = new Set(['Acceptance', 'Seal']);
+const OF_OUR_LOG = new Set(['Offer', 'Acceptance', 'Closing']);
 
 export class Conversation {
   /**
@@ -76,6 +78,8 @@ export class Conversation {
     this.journal = [];
     /** @type {string | undefined} the code with which a move of ours was refused for good */
     this.refused = undefined;
+    /** whether the other side says that what we state of our log contradicts itself: our books are not said again before the next start (HIRE-LOG-09) */
+    this.distrusted = false;
     /** @type {Set<string>} place and type of those under the contract: nobody is asked for them, so none of them is said there once more */
     this.refusedPlaces = new Set();
     /** @type {import('./papers.js').Said[]} what stood behind a move that was taken back, and is said again */
@@ -123,7 +127,8 @@ export class Conversation {
   get unanswered() {
     const { main, lane, accepted } = this.engagement.state;
     const inDoubt = [main, lane].includes(`accepted-by-${this.role}`) && accepted.sequence <= this.acked;
-    return [...(inDoubt ? [accepted] : []), ...this.own.slice(this.acked)];
+    const untold = this.own.slice(this.acked);
+    return [...(inDoubt ? [accepted] : []), ...(this.distrusted ? untold.filter(({ digest: name }) => this.engagement.messages[name].type !== 'Closing') : untold)];
   }
 
   /** The suites that a notice of the other side's may be in: any while its sender had neither made nor seen the `Profile`, then the one chosen (HIRE-PRF-02). @param {any} notice @returns {string[]} */
@@ -235,7 +240,7 @@ export class Conversation {
   #heard(message, { outcome, evidence, documents = [], held }) {
     const counts = (/** @type {any} */ { id }) => id === this.with || (id !== this.peer.did && message.type !== 'Presentation');
     for (const one of [...(evidence ? [evidence] : []), ...documents].filter(counts)) this.engagement.shown(one);
-    if (outcome === 'applies') keepHead(this.peer.heads, message);
+    keepHead(this.peer.heads, message);
     this.acked = Math.max(this.acked, this.engagement.seenOf(message));
     if (held) this.shown = (message.presentation.verifiableCredential ?? []).filter((/** @type {any} */ one) => held.includes(credentialDigest(one)));
   }
@@ -265,8 +270,8 @@ export class Conversation {
     engagement.seen[other(role)] = Math.min(seen[other(role)], this.own.length); // what a notice told of the moves before it
   }
 
-  /** Whether the peer refused for good what is to be said now, in the place that is next. @param {import('./papers.js').Said | undefined} said */
-  refuses(said) { return said !== undefined && this.refusedPlaces.has(`${this.own.length + 1} ${said.type}`); }
+  /** Whether the peer refused for good what is to be said now, in the place that is next, or would refuse it. @param {import('./papers.js').Said | undefined} said */
+  refuses(said) { return said !== undefined && (this.refusedPlaces.has(`${this.own.length + 1} ${said.type}`) || (this.distrusted && said.type === 'Closing')); }
 
   /** Says again what stood behind a move that was taken back, where it still has its row. */
   async sayAgain() {
@@ -324,7 +329,7 @@ export class Conversation {
   async hear(message, text) {
     const { peer, engagement } = this;
     const at = peer.now();
-    const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text), heads: peer.heads });
+    const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text), heads: peer.heads, log: peer.ledger, continues: (named) => peer.saidNo(this.with, named) });
     const name = digest(message);
     if (found.outcome !== 'repeat') {
       const { live, accepted } = engagement.state;
@@ -338,7 +343,7 @@ export class Conversation {
       found.commit();
       if (message.type === 'Seal') peer.books.count();
       for (const one of engagement.early.filter(({ move }) => move === name)) peer.log(this, 'before its time', JSON.stringify(one)); // HIRE-LIF-34
-      const differs = message.type === 'Closing' && found.outcome === 'applies' ? booksDiffer(engagement.state, message) : [];
+      const differs = message.type === 'Closing' && found.outcome === 'applies' ? booksDiffer(engagement.state, message, usageOf(this)) : [];
       if (differs.length) peer.log(this, 'the books differ', differs.join('; '));
       this.keep(message, text, at);
       this.#heard(message, of);
@@ -395,6 +400,7 @@ export class Conversation {
   problem(message, text, evidence) {
     const of = this.engagement.messages[message.of];
     if (this.problems.length < PROBLEMS) this.problems.push({ type: of?.type ?? '', code: message.code });
+    if (message.code === 'ledger_diverged' && of?.role === this.role && OF_OUR_LOG.has(of.type)) this.distrusted = true;
     if (!message.final || !this.#givesWay(of)) return;
     const shown = evidence && !this.engagement.holds(evidence) ? { evidence } : {};
     this.peer.write(this, { k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code, raw: text, ...shown });

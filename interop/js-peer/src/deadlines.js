@@ -14,8 +14,8 @@ const HEARING = 60;
 const HOLD_SECONDS = 4 * 3600;
 const WAIT_SECONDS = 30 * 86400;
 
-/** Whether what the other side said in time may still be under way, since we were not there to hear it: so long nothing ends by the clock. @param {Conversation} conversation */
-export const listens = ({ engagement: { state }, peer }) => state.sealed.at < peer.hereSince && peer.now() < peer.hereSince + HEARING;
+/** Whether what the other side said in time may still be under way, since we were not there to hear it: so long nothing ends by the clock. @param {Conversation} conversation @param {number} now read before: that is how a leap is noticed */
+export const listens = ({ engagement: { state }, peer }, now) => state.sealed.at < peer.hereSince && now < peer.hereSince + HEARING;
 
 /** The member of an offer by which it would hold a place or the price, or keep us waiting, for too long. @param {any} live @param {number} now @returns {string | undefined} */
 export function tooLong({ validUntil, document: { terms } }, now) {
@@ -30,17 +30,17 @@ export function tooLong({ validUntil, document: { terms } }, now) {
 export function overdue(conversation) {
   const { state } = conversation.engagement;
   if (conversation.over || state.main === 'closing' || state.main === '-') return undefined;
-  if (!state.contract) return negotiation(conversation);
-  if (listens(conversation)) return undefined;
-  if (state.main === 'disputed') return noRuling(conversation);
-  return conversation.role === 'hirer' ? overdueForHirer(conversation) : overdueForProvider(conversation);
+  const now = conversation.peer.now(); // once: what is late by a second look at a clock that leapt between them was not listened for
+  if (!state.contract) return negotiation(conversation, now);
+  if (listens(conversation, now)) return undefined;
+  if (state.main === 'disputed') return now > state.rulingBy ? end(state, 'no_ruling') : undefined;
+  return conversation.role === 'hirer' ? overdueForHirer(conversation, now) : overdueForProvider(state, now);
 }
 
-/** @param {Conversation} conversation @returns {Said | undefined} */
-function negotiation(conversation) {
-  const { engagement, role, peer, facts } = conversation;
+/** @param {Conversation} conversation @param {number} now @returns {Said | undefined} */
+function negotiation(conversation, now) {
+  const { engagement, role, facts } = conversation;
   const { state } = engagement;
-  const now = peer.now();
   if (state.main.startsWith('accepted-by-')) return undefined; // in doubt: no time-out ends it (HIRE-NEG-13)
   const closes = seconds(state.inquiry.closesAt);
   if (state.live?.owner === role) {
@@ -55,10 +55,9 @@ function negotiation(conversation) {
 /** @param {import('./machine.js').State} state @param {string} cause @returns {Said} */
 const end = ({ contract }, cause) => ({ type: 'Terminate', body: { contract, cause, evidence: [] } });
 
-/** What a hirer waits for (page 07, section 7.6). @param {Conversation} conversation @returns {Said | undefined} */
-export function overdueForHirer({ engagement, peer, signAt }) {
+/** What a hirer waits for (page 07, section 7.6). @param {Conversation} conversation @param {number} now @returns {Said | undefined} */
+export function overdueForHirer({ engagement, peer, signAt }, now) {
   const { state } = engagement;
-  const now = peer.now();
   const { deadlines } = state.terms;
   const silent = () => now > Math.max(signAt, peer.hereSince, state.started.at) + 3 * duration(deadlines.heartbeat);
   const late = (['working', 'cancelling'].includes(state.main) && now > state.due) || (state.main === 'working' && silent())
@@ -66,20 +65,12 @@ export function overdueForHirer({ engagement, peer, signAt }) {
   return late ? end(state, 'deadline') : undefined;
 }
 
-/** @param {Conversation} conversation @returns {Said | undefined} */
-function overdueForProvider({ engagement, peer }) {
-  const { state } = engagement;
-  const now = peer.now();
+/** @param {import('./machine.js').State} state @param {number} now @returns {Said | undefined} */
+function overdueForProvider(state, now) {
   const { deadlines } = state.terms;
-  const late = (state.main === 'sealed' && now > seconds(deadlines.start)) || (state.main === 'suspended' && now > seconds(state.suspension.until))
+  const late = (state.main === 'sealed' && now > seconds(deadlines.start)) || (state.main === 'working' && state.started.late) || (state.main === 'suspended' && now > seconds(state.suspension.until))
     || (state.main !== 'delivered' && now > seconds(deadlines.until) + 3600);
   return late ? end(state, 'deadline') : undefined;
-}
-
-/** @param {Conversation} conversation @returns {Said | undefined} */
-function noRuling({ engagement, peer }) {
-  const { state } = engagement;
-  return peer.now() > state.rulingBy ? end(state, 'no_ruling') : undefined;
 }
 
 /** What we owe in the lane: the answer to an acceptance of ours, and to a document of the other side. @param {Conversation} conversation @returns {Promise<Said | undefined>} */

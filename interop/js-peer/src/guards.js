@@ -113,7 +113,7 @@ export const rules = {
     namesContract(state, message);
     const allowed = inForce(state, message, engagement).flatMap(({ terms }) => terms.task.inputs);
     check(message.inputs.every((/** @type {any} */ input) => allowed.includes(input.digest)), 'terms_mismatch', 'inputs');
-    return { started: { ...ref, inputs: message.inputs }, begun: ref, due: seconds(state.terms.deadlines.finish) };
+    return { started: { ...ref, inputs: message.inputs, late: ref.at > seconds(state.terms.deadlines.start) }, begun: ref, due: seconds(state.terms.deadlines.finish) };
   },
 
   ApprovalRequest(state, message, _, { ref }) {

@@ -24,7 +24,7 @@ export async function decideAsHirer(conversation) {
     case 'ready': return ready(conversation);
     case 'offered-by-provider': return answer(conversation);
     case 'accepted-by-provider': return seal(conversation);
-    case 'sealed': return { type: 'Start', body: { contract: state.contract, inputs: conversation.order.inputs } };
+    case 'sealed': return inTime(state, conversation.peer.now()) ? { type: 'Start', body: { contract: state.contract, inputs: conversation.order.inputs } } : undefined;
     case 'delivered': return review(conversation);
     default: return undefined;
   }
@@ -77,6 +77,9 @@ export function asWanted(terms, { task, scopeSketch }, { criteria, arbiter }) {
     && terms.termination.convenience === 'none' && terms.settlement.milestones === undefined && duration(terms.deadlines.review) >= LEAST_REVIEW
     && held && terms.arbiter === arbiter && evidence.verifier === undefined && !dataHandling.training && !dataHandling.onward && duration(dataHandling.retention) === 0;
 }
+
+/** Whether work may be begun now; who is too late is told so by the provider (HIRE-LIF-04). @param {any} state @param {number} now */
+export const inTime = ({ terms: { deadlines: { notBefore, start } } }, now) => now <= seconds(start) && (notBefore === undefined || now >= seconds(notBefore));
 
 /** Begins the review, which fetches what was delivered; its verdict is said when it is there. @param {Conversation} conversation */
 function review(conversation) {

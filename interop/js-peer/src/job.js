@@ -1,7 +1,7 @@
 /** The work of a provider: through its gate, with signs of life, and one `Delivery` at the end. */
 import { admit, usageOf } from './gate.js';
 import { actionDigest, parseTarget, targetText } from './scope.js';
-import { duration, instant, seconds } from './encoding.js';
+import { digest, duration, instant, seconds } from './encoding.js';
 import { check, HireError } from './errors.js';
 import { PROVENANCE, provenanceStatement, workStatement } from './statements.js';
 import { FALLEN, fetchArtifact } from './artifacts.js';
@@ -24,13 +24,15 @@ export class Job {
     this.contract = state.contract;
     /** @type {{name: string, digest: string, mediaType: string}[]} */
     this.artifacts = [];
+    /** @type {Set<string>} requests for approval that somebody here waits for, or did */
+    this.awaited = new Set();
   }
 
   /** Books an action, waits while the contract is suspended, and asks a person of the hirer's where it has to. @param {import('./scope.js').Action} action @returns {Promise<{id: string, clause: string}>} */
   async act(action) {
     const { conversation } = this;
     check(typeof action.name === 'string' && typeof action.target === 'string', 'schema_violation', 'an action has a name and a target');
-    for (;;) {
+    for (let asked = false; ;) {
       await until(conversation, () => conversation.engagement.state.main !== 'suspended');
       try { return await admit(conversation, conversation.peer.did, action); } catch (error) {
         const { code } = /** @type {any} */ (error);
@@ -39,8 +41,9 @@ export class Job {
           await new Promise((resolve) => { setTimeout(resolve, 2000); });
           continue;
         }
-        if (code !== 'approval_required') throw error;
+        if (code !== 'approval_required' || asked) throw error; // what a yes covers no more is not asked for again (decision 0386)
         await this.#ask(action, /** @type {any} */ (error).clause);
+        asked = true;
       }
     }
   }
@@ -49,14 +52,23 @@ export class Job {
   async #ask(action, clause) {
     const { conversation, contract } = this;
     const details = { action: action.name, target: targetText(parseTarget(action.target)), amounts: { count: '1', ...action.amounts } };
-    const answerBy = instant(conversation.peer.now() + ANSWER_SECONDS);
-    const asked = await conversation.enqueue(() => conversation.say({
-      type: 'ApprovalRequest', body: { contract, clause, action: action.name, arguments: actionDigest(action), details, reason: 'the work needs it', answerBy },
-    }));
-    const request = conversation.own.at(-1).digest;
+    const asks = { contract, clause, action: action.name, arguments: actionDigest(action), details, reason: 'the work needs it' };
+    const asked = await conversation.enqueue(async () => {
+      const said = this.#open(asks) ?? await conversation.say({ type: 'ApprovalRequest', body: { ...asks, answerBy: instant(conversation.peer.now() + ANSWER_SECONDS) } });
+      this.awaited.add(digest(said));
+      return said;
+    });
+    const request = digest(asked);
     await until(conversation, () => !conversation.engagement.state.requests[request]?.open || conversation.peer.now() > seconds(asked.answerBy));
     const { answer } = conversation.engagement.state.requests[request] ?? {}; // none if the other side refused to be asked
     if (!answer?.granted) throw new HireError('approval_required', 'the answer is no');
+  }
+
+  /** A request of before a restart for the same, which nobody waits for here: a person is asked once. @param {any} asks */
+  #open(asks) {
+    const { engagement: { state: { requests } }, peer } = this.conversation;
+    const same = (/** @type {any} */ message) => message.clause === asks.clause && message.arguments === asks.arguments && peer.now() <= seconds(message.answerBy);
+    return Object.entries(requests).find(([name, { open, message }]) => open && same(message) && !this.awaited.has(name))?.[1].message;
   }
 
   /** The bytes of an input, read under the scope; where that is refused for now, or since one of the clocks is wrong, until the work is due. @param {string} name @returns {Promise<Buffer>} */

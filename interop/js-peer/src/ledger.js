@@ -67,7 +67,10 @@ export function rootFrom(leaf, index, size, path) {
   return index < k ? nodeHash(rootFrom(leaf, index, k, rest), last) : nodeHash(last, rootFrom(leaf, index - k, size - k, rest));
 }
 
-export const noteHint = (/** @type {string} */ name, /** @type {Uint8Array} */ key) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([1]), key])).subarray(0, 4);
+/** Kinds of signatures in notes, and bytes of a cosignature, with its time. */
+const [SIGNATURE, COSIGNATURE, COSIGNATURE_BYTES] = [1, 4, 72];
+
+export const noteHint = (/** @type {string} */ name, /** @type {Uint8Array} */ key, kind = SIGNATURE) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([kind]), key])).subarray(0, 4);
 
 /** @param {string} origin @param {Log} log @param {import('./keys.js').PrivateKey} key @param {Uint8Array} publicKey @returns {string} multibase */
 export function checkpoint(origin, log, key, publicKey) {
@@ -108,14 +111,41 @@ function readNote(note) {
 /** @param {string} note multibase @param {string} origin @param {import('./keys.js').PublicKey[]} keys of the origin @returns {{size: number, root: Buffer}} */
 export function readCheckpoint(note, origin, keys) {
   const { text, lines } = readNote(note);
-  const [name, size, root, ...more] = text.slice(0, -1).split('\n'); // more lines are passed over
-  check(name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size)) && root !== undefined && !more.includes(''), 'log_proof_invalid', 'checkpoint');
-  const by = (/** @type {import('./keys.js').PublicKey} */ key) => lines.filter((one) => one.name === origin && one.hint.equals(noteHint(origin, key.bytes)));
-  const holds = (/** @type {import('./keys.js').PublicKey} */ key) => by(key).length === 1 && verify(key, by(key)[0].signature, Buffer.from(text));
-  check(keys.some((key) => key.kind === 'Ed25519' && holds(key)), 'log_proof_invalid', 'signature of the checkpoint');
+  const stated = readStated(text);
+  check(stated.origin === origin, 'log_proof_invalid', 'checkpoint');
+  const signed = (/** @type {import('./keys.js').PublicKey} */ key, /** @type {Uint8Array} */ signature) => verify(key, signature, Buffer.from(text));
+  check(oneHolds(lines, origin, keys, SIGNATURE, signed), 'log_proof_invalid', 'signature of the checkpoint');
+  return stated;
+}
+
+/** The checkpoint of a note, once it is cosigned by one of these keys (C2SP tlog-cosignature). @param {string} note multibase @param {string} by @param {import('./keys.js').PublicKey[]} keys @returns {{origin: string, size: number, root: Buffer}} */
+export function readCosigned(note, by, keys) {
+  const { text, lines } = readNote(note);
+  const signed = (/** @type {import('./keys.js').PublicKey} */ key, /** @type {Buffer} */ data) => data.length === COSIGNATURE_BYTES
+    && verify(key, data.subarray(8), Buffer.from(`cosignature/v1\ntime ${data.readBigUInt64BE(0)}\n${text}`));
+  check(oneHolds(lines, by, keys, COSIGNATURE, signed), 'log_proof_invalid', 'cosignature');
+  return readStated(text);
+}
+
+/** What a checkpoint states; more lines are passed over. @param {string} text @returns {{origin: string, size: number, root: Buffer}} */
+function readStated(text) {
+  const [origin, size, root, ...more] = text.slice(0, -1).split('\n');
+  check(origin !== '' && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && Number.isSafeInteger(Number(size)) && root !== undefined && !more.includes(''), 'log_proof_invalid', 'checkpoint');
   const hash = fromBase64(root);
   check(hash.length === 32 && (size !== '0' || hash.equals(sha256(''))), 'log_proof_invalid', 'root');
-  return { size: Number(size), root: hash };
+  return { origin, size: Number(size), root: hash };
+}
+
+/**
+ * Whether one line of a name by one of its keys holds, and is the only one by that key.
+ * @param {{name: string, hint: Buffer, signature: Buffer}[]} lines @param {string} name @param {import('./keys.js').PublicKey[]} keys @param {number} kind of signature
+ * @param {(key: import('./keys.js').PublicKey, signature: Buffer) => boolean} holds
+ */
+function oneHolds(lines, name, keys, kind, holds) {
+  return keys.filter((key) => key.kind === 'Ed25519').some((key) => {
+    const found = lines.filter((one) => one.name === name && one.hint.equals(noteHint(name, key.bytes, kind)));
+    return found.length === 1 && holds(key, found[0].signature);
+  });
 }
 
 /** @typedef {{size: number, root: Buffer, at: number}} Head a checkpoint, and when the message that carried it was signed */
@@ -127,6 +157,29 @@ export function checkGrowth(head, before, path) {
   check(head.size !== before.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', path);
   const [smaller, larger] = head.size < before.size ? [head, before] : [before, head];
   check(smaller.size === larger.size || smaller.at <= larger.at, 'ledger_diverged', 'fewer leaves than before', path); // whichever came first
+}
+
+/**
+ * That a log continues the head of it that is held, where a proof is from that one; from another one it proves nothing (HIRE-LOG-22; RFC 9162, 2.1.4.2).
+ * @param {Head | undefined} before @param {Head} head @param {{size: number, path: string[]}} proof @param {string} place
+ */
+export function checkContinues(before, head, { size, path }, place) {
+  if (!before || before.size !== size || size === 0 || size >= head.size) return;
+  const hashes = path.map(hashOfDigest);
+  const [first, ...rest] = Number.isInteger(Math.log2(size)) ? [before.root, ...hashes] : hashes; // of a whole subtree the root is the old one itself
+  let [old, last] = [size - 1, head.size - 1];
+  const up = () => { [old, last] = [Math.floor(old / 2), Math.floor(last / 2)]; };
+  while (old % 2) up();
+  let [was, is] = [first, first];
+  for (const hash of rest) {
+    check(last > 0, 'log_proof_invalid', 'a path that is too long', place);
+    if (old % 2 || old === last) {
+      [was, is] = [nodeHash(hash, was), nodeHash(hash, is)];
+      while (old % 2 === 0 && old > 0) up();
+    } else is = nodeHash(is, hash);
+    up();
+  }
+  check(first !== undefined && last === 0 && before.root.equals(was) && head.root.equals(is), 'log_proof_invalid', 'it does not continue what it was', place);
 }
 
 /** What a message says of its sender's log; nothing is verified. @param {any} message @returns {Head | undefined} */

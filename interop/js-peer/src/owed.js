@@ -46,13 +46,25 @@ export function owed(state) {
   return none;
 }
 
-/** What the other side's `Closing` says otherwise than this side holds (page 07, HIRE-LIF-08). @param {State} state after it @param {any} closing @returns {string[]} */
-export function booksDiffer(state, { settlement, basis, delivery = 'none' }) {
+/** @typedef {{clause: string, unit: string, amount: string}[]} Usage */
+
+/** @param {Usage} usage @param {{clause: string, unit: string}} of @returns {string} */
+const amountIn = (usage, { clause, unit }) => usage.find((line) => line.clause === clause && line.unit === unit)?.amount ?? '0';
+
+/**
+ * What the other side's `Closing` says otherwise than this side holds (page 07, HIRE-LIF-08). Of usage only that the hirer counted more than the provider says: a provider may
+ * use what no gate of the hirer's sees. @param {State} state after it @param {any} closing @param {Usage} [used] as our own gate counted @returns {string[]}
+ */
+export function booksDiffer(state, { settlement, basis, delivery = 'none', role, usage = [] }, used = []) {
   const ours = owed(state);
   const rests = basisOf(state);
   // A delivery that crossed a Terminate is none for the side that said it (HIRE-LIF-12), unless it was decided on all the same.
   const crossed = !['review', 'silence'].includes(rests) && state.endings.some((/** @type {any} */ one) => one.basis === 'terminate');
   const delivered = crossed ? delivery : state.delivery?.digest ?? 'none';
   const pairs = [['owed', `${settlement.amount} ${settlement.currency}`, `${ours.amount} ${ours.currency}`], ['basis', basis, rests], ['delivery', delivery, delivered]];
+  const [counted, told] = role === 'provider' ? [used, usage] : [usage, used];
+  for (const { clause, unit } of counted.filter((line) => amount(line.amount) > amount(amountIn(told, line)))) {
+    pairs.push([`usage of ${JSON.stringify(clause)} in ${JSON.stringify(unit)}`, amountIn(usage, { clause, unit }), amountIn(used, { clause, unit })]);
+  }
   return pairs.filter(([, their, own]) => their !== own).map(([what, their, own]) => `${what}: ${their} by the other side, ${own} by ours`);
 }

@@ -17,7 +17,7 @@ const CAUSES = ['breach', 'convenience', 'key_compromised', 'late_seal', 'unable
 
 /**
  * What each move has if its owner does not say otherwise, by our clock.
- * @type {Record<string, (state: import('./machine.js').State, now: number, conversation: Conversation) => any>}
+ * @type {Record<string, (state: import('./machine.js').State, now: number, conversation: Conversation, said: any) => any>}
  */
 const MOVES = {
   Suspend: ({ contract, terms }) => ({ contract, reason: 'incident', until: terms.deadlines.until }),
@@ -28,14 +28,14 @@ const MOVES = {
   Dispute: ({ contract, cause, delivery }, now) => ({ contract, about: delivery?.digest ?? cause, evidence: [], rulingBy: instant(now + 7 * DAY) }),
   Ruling: ({ disputes }) => ({ dispute: disputes.at(-1)?.digest }),
   Closing: (_, now, conversation) => closing(conversation).body,
-  Approval: (_, now) => ({ uses: 1, until: instant(now + 3600) }),
+  Approval: (_, now, __, { granted }) => ({ uses: granted === false ? 0 : 1, until: instant(now + 3600) }),
 };
 
 /**
  * The times of a move are ones that its sender may set or go by: a receiver takes them whatever they are (HIRE-LIF-10).
  * @param {string} type @param {any} body @param {import('./machine.js').State} state @param {number} now
  */
-function checkTimes(type, body, { terms, breaches, sealed, stoodUntil }, now) {
+function checkTimes(type, body, { terms, breaches, requests, sealed, stoodUntil }, now) {
   const inTime = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'wrong_state', says);
   const least = (/** @type {string} */ member, /** @type {number} */ leaves) => inTime(seconds(body[member]) - now >= leaves, `${member} leaves too little time`);
   if (type === 'Cancel') least('windDown', duration(terms.deadlines.windDown));
@@ -44,6 +44,8 @@ function checkTimes(type, body, { terms, breaches, sealed, stoodUntil }, now) {
     least('rulingBy', DAY);
     inTime(seconds(body.rulingBy) - now <= 180 * DAY, 'rulingBy is too late');
   }
+  const asked = type === 'Approval' && body.granted ? requests[body.request]?.message : undefined;
+  if (asked) inTime(now <= seconds(asked.answerBy), 'it was to be answered before, and is no'); // HIRE-LIF-19
   if (type !== 'Terminate') return;
   inTime(CAUSES.includes(body.cause), `no cause of an owner's: ${body.cause}`);
   const claimed = breaches.find((/** @type {any} */ one) => one.digest === body.names);
@@ -61,7 +63,7 @@ export const say = (conversation, type, said = {}) => conversation.enqueue(async
   check(Object.hasOwn(MOVES, type), 'schema_violation', `no move of an owner's: ${type}`, '/type');
   check(state.contract !== undefined, 'wrong_state', 'there is no contract');
   const now = peer.now();
-  const body = { ...MOVES[type](state, now, conversation), ...said };
+  const body = { ...MOVES[type](state, now, conversation, said), ...said };
   checkTimes(type, body, state, now);
   if (type === 'Ruling') await checkRuling(engagement, body, { resolver: peer.resolver, at: now });
   const message = await conversation.say({ type, body });

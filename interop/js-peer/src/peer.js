@@ -15,7 +15,7 @@ import { checkpoint, leafOf, Log } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing, withdraw } from './papers.js';
 import { booksWait } from './untimely.js';
-import { checkNotice } from './receive.js';
+import { checkNotice } from './stated.js';
 import { decideAsHirer } from './hirer.js';
 import { decideAsProvider } from './provider.js';
 import { draftTerms, sketchFor } from './terms.js';
@@ -357,7 +357,7 @@ export class Peer {
     if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return withdraw(conversation, 'changed');
     const due = overdue(conversation) ?? await answerInLane(conversation);
     if (due && !conversation.refuses(due)) return due;
-    if (state.main === 'closing') return state.closings[role] || booksWait(engagement, this.now()) ? undefined : closing(conversation);
+    if (state.main === 'closing') return state.closings[role] || conversation.distrusted || booksWait(engagement, this.now()) ? undefined : closing(conversation);
     const said = await (role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation));
     return conversation.refuses(said) ? undefined : said;
   }
@@ -440,7 +440,7 @@ export class Peer {
   // ---------------------------------------------------------------- what comes in
 
   /** Whether one of us two withdrew by this move, and said what would change that (HIRE-NEG-23). @param {string} peer @param {string} named */
-  #saidNo(peer, named) {
+  saidNo(peer, named) {
     return this.store.past(`no ${named}`) === peer || [...this.conversations.values()].some(({ with: other, engagement }) => other === peer && engagement.messages[named]?.needed?.length > 0);
   }
 
@@ -470,8 +470,7 @@ export class Peer {
         const { code, path, proved } = /** @type {any} */ (error);
         return this.#fault(link, bytes, code ?? 'internal', path, proved);
       }
-      if (message.type !== 'Inquiry' || message.sequence !== 1 || message.role !== 'hirer') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
-      if (message.continues !== undefined && !this.#saidNo(link.peer, message.continues)) return this.#fault(link, bytes, 'wrong_negotiation', '/continues', true);
+      if (message.type !== 'Inquiry') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
       if (!this.conversations.has(message.engagement)) {
         if (!this.#roomFor(message.sender)) return this.#fault(link, bytes, 'overloaded', undefined, true);
         this.#begin({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });

@@ -25,7 +25,7 @@ export async function decideAsProvider(conversation) {
     case 'accepted-by-hirer': return seal(conversation);
     case 'working': return begin(conversation);
     case 'cancelling': return nothingMade(conversation, 'cancelled');
-    case 'delivered': return closesBySilence(state, conversation.peer.now()) && !listens(conversation) ? closing(conversation, 'silence') : undefined;
+    case 'delivered': return closes(conversation, conversation.peer.now()) ? closing(conversation, 'silence') : undefined;
     default: return undefined;
   }
 }
@@ -98,7 +98,7 @@ function vouched(conversation) {
 function begin(conversation) {
   const { state } = conversation.engagement;
   const service = conversation.peer.services.get(state.terms.task.kind);
-  if (conversation.working) return undefined;
+  if (conversation.working || state.started.late) return undefined; // which ends the contract (HIRE-LIF-16)
   if (!service) return nothingMade(conversation, 'failed'); // nothing here does it any more (HIRE-LIF-15)
   conversation.working = true;
   work(conversation, service).catch((error) => conversation.peer.log(conversation, 'work', error)).finally(() => { conversation.working = false; });
@@ -111,6 +111,9 @@ function nothingMade(conversation, outcome) {
   if (conversation.working || holdsDelivery(conversation)) return undefined;
   return { type: 'Delivery', body: { contract, outcome, artifacts: [], statements: [], usage: usageOf(conversation), round } };
 }
+
+/** @param {Conversation} conversation @param {number} now */
+const closes = (conversation, now) => closesBySilence(conversation.engagement.state, now) && !listens(conversation, now);
 
 /** Whether we close by silence. A seal that crosses it counts, and what is owed is said once: so we wait for what becomes of a document that we accepted. @param {any} state @param {number} now */
 export function closesBySilence({ delivery, terms: { deadlines }, lane }, now) {

@@ -5,22 +5,26 @@ import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyAlone } from './proofs.js';
-import { assertionKeys, checkNames } from './did.js';
-import { digestOfHash, hashOfDigest } from './encoding.js';
-import { checkGrowth, contractLeaf, headOf, readCheckpoint, rootFrom } from './ledger.js';
+import { checkNames } from './did.js';
+import { digestOfHash } from './encoding.js';
+import { contractLeaf } from './ledger.js';
 import { verifyReview } from './statements.js';
 import { inForce } from './guards.js';
+import { checkStated } from './stated.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
 
-/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[], heads?: import('./ledger.js').Heads, subcontracts?: boolean}} Reader `subcontracts`: contracts under contracts are taken */
+/**
+ * @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[], heads?: import('./ledger.js').Heads, log?: import('./ledger.js').Log, continues?: (named: string) => boolean, subcontracts?: boolean}} Reader
+ *   `heads` of the logs of others, and our own `log`; `continues`: whether what is named is a no of these two that may be continued; `subcontracts`: contracts under contracts are taken
+ */
 
 /**
  * @param {import('./machine.js').Engagement} engagement @param {any} message whose shape was checked @param {Reader} reader
  * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, documents: any[], commit: () => void}>} nothing is changed until `commit`. `evidence` is the sender's
  *   document by which it was checked, `documents` are the others by which what it carries was
  */
-export async function weigh(engagement, message, { resolver: whole, own, at, bytes, suites = Object.keys(SUITES), heads = new Map(), subcontracts = false }) {
+export async function weigh(engagement, message, { resolver: whole, own, at, bytes, suites = Object.keys(SUITES), heads = new Map(), log, continues = () => true, subcontracts = false }) {
   const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
   const { document: evidence } = await verifyMessage(message, { resolver: whole, recipient: own, now: at, suites: agreed });
   /** @type {import('./did.js').Document[]} */ const documents = [];
@@ -33,10 +37,11 @@ export async function weigh(engagement, message, { resolver: whole, own, at, byt
       engagement.checkRoom(evidence);
     }
     /** @type {any[] | undefined} */ let credentials;
-    const by = { resolver, at, suites: agreed, heads, subcontracts };
+    const by = { resolver, own, at, suites: agreed, heads, log, continues, subcontracts };
     if (outcome === 'applies') credentials = await checkCarried(engagement, message, by);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, by);
     else if (outcome !== 'repeat' && message.type === 'Review') await checkReview(engagement, message, by);
+    if (outcome !== 'repeat') await checkStated(engagement, message, evidence, by); // whatever it moves, it is stated
     const others = documents.filter((one) => !one.id.startsWith('did:key:') && JSON.stringify(one) !== JSON.stringify(evidence));
     // whose documents these are its sender chose: who stands above an offer, judges or rules, and a fresher one of its own; ours is none of them
     const brought = others.filter(({ id }) => id === message.sender || (id !== own && message.type !== 'Presentation'));
@@ -71,12 +76,13 @@ function agreedSuites({ state }, message) {
   return message.type === 'Profile' && state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
 }
 
-/** @typedef {{resolver: any, at: number, suites: string[], heads: import('./ledger.js').Heads, subcontracts: boolean}} By */
+/** @typedef {{resolver: any, own: string, at: number, suites: string[], heads: import('./ledger.js').Heads, log: import('./ledger.js').Log | undefined, continues: (named: string) => boolean, subcontracts: boolean}} By */
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
 async function checkCarried(engagement, message, by) {
   const { state } = engagement;
-  const { resolver, at, suites, heads, subcontracts } = by;
+  const { resolver, at, suites, continues, subcontracts } = by;
+  if (message.type === 'Inquiry') check(message.continues === undefined || continues(message.continues), 'wrong_negotiation', 'continues', '/continues');
   if (message.type === 'Presentation') return verifyPresentation(message, resolver, at, OF_A_CREDENTIAL);
   if (message.type === 'Offer') {
     check(subcontracts || message.document.parent === undefined, 'chain_invalid', 'a contract under a contract', '/document/parent'); // page 17, section 17.1
@@ -87,11 +93,7 @@ async function checkCarried(engagement, message, by) {
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites, at);
   if (message.type === 'Seal') checkPlace(state, message);
   if (message.type === 'Ruling') await checkRuling(engagement, message, by);
-  if (message.type === 'Closing') {
-    checkServed(message, state);
-    await checkBooks(engagement, message, by);
-  }
-  else checkHead(message, heads);
+  if (message.type === 'Closing') checkServed(message, state);
   if (message.type === 'Review') await checkReview(engagement, message, by);
   return undefined;
 }
@@ -102,39 +104,10 @@ function checkPlace({ live, accepted }, { sender, ledger }) {
   check(ledger.log === sender && ledger.leaf === leaf, 'log_proof_invalid', 'place', '/ledger');
 }
 
-/** What a `Receipt` or `Sync` shows of its sender's log holds, and contradicts nothing before it (HIRE-LOG-03, HIRE-LOG-09). @param {any} notice @param {any[]} documents by which it is checked, and those recorded @param {number} now @param {import('./ledger.js').Heads} [heads] */
-export function checkNotice(notice, documents, now, heads = new Map()) {
-  const { sender, checkpoint, inclusion } = notice;
-  if (checkpoint === undefined) return;
-  const head = readCheckpoint(checkpoint, sender, documents.filter(({ id }) => id === sender).flatMap((one) => assertionKeys(one, now)));
-  const before = heads.get(sender);
-  check(!before || before.size !== head.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', '/checkpoint');
-  if (inclusion === undefined) return;
-  const { leaf, index, size, path } = inclusion;
-  check(size === head.size, 'log_proof_invalid', 'size', '/inclusion');
-  const root = rootFrom(hashOfDigest(leaf), index, size, path.map(hashOfDigest));
-  check(head.root.equals(root), 'log_proof_invalid', 'root', '/inclusion');
-}
-
-/** What an `Offer`, `Acceptance` or `Closing` says of its sender's log contradicts nothing before it (HIRE-LOG-09). @param {any} message @param {import('./ledger.js').Heads} heads */
-function checkHead(message, heads) {
-  const head = headOf(message);
-  if (head) checkGrowth(head, heads.get(message.sender), message.type === 'Closing' ? '/checkpoint' : '/head');
-}
-
 /** What a provider says at the end to have advertised is what its `Profile` said (HIRE-CAP-03). @param {any} closing @param {any} state */
 export function checkServed({ role, capacity }, { profile, terms }) {
   const advertised = profile.capabilities.find((/** @type {any} */ one) => one.task === terms.task.kind)?.capacity;
   check(capacity === undefined || (role === 'provider' && capacity.advertised === advertised), 'terms_mismatch', 'capacity', '/capacity');
-}
-
-/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */
-async function checkBooks({ documents }, message, { resolver, at, heads }) {
-  const document = await resolver.resolve(message.sender, { fresh: true });
-  // HIRE-LOG-22: signed again after a rotation, it carries the checkpoint that it carried
-  const lists = [document, ...documents.filter(({ id }) => id === message.sender)];
-  readCheckpoint(message.checkpoint, message.sender, lists.flatMap((one) => assertionKeys(one, at)));
-  checkHead(message, heads);
 }
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {import('./machine.js').Engagement} engagement @param {any} message @param {By} by */

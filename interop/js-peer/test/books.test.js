@@ -2,9 +2,12 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Books, heldUntil } from '../src/books.js';
-import { amountText, seconds } from '../src/encoding.js';
+import { amountText, instant, seconds } from '../src/encoding.js';
 import { booksDiffer } from '../src/owed.js';
-import { history } from '../support/history.js';
+import { closing } from '../src/papers.js';
+import { decideAsHirer } from '../src/hirer.js';
+import { overdue } from '../src/deadlines.js';
+import { history, move, take } from '../support/history.js';
 import { service, two, until, whole } from '../support/peers.js';
 
 test('a place is held while an offer may be accepted, an acceptance answered, and a contract performed', () => {
@@ -87,4 +90,37 @@ test('what the books of the other side say otherwise is told', () => {
   assert.deepEqual(booksDiffer(ended, /** @type {any} */ (none)), []);
   const released = { ...state, settlement: price, endings: [{ basis: 'release', move: state.delivery.digest }] };
   assert.deepEqual(booksDiffer(released, /** @type {any} */ ({ ...same, basis: 'release', delivery: undefined })).map((one) => one.split(':')[0]), ['delivery']);
+  const used = (/** @type {string} */ amount, unit = 'count') => ({ clause: 'read', unit, amount });
+  const usage = (/** @type {string} */ role, /** @type {any} */ told, /** @type {any} */ ours) => booksDiffer(state, { ...same, role, usage: told }, ours);
+  assert.deepEqual(usage('provider', [used('1')], [used('2')]), ['usage of "read" in "count": 1 by the other side, 2 by ours']);
+  assert.deepEqual(usage('hirer', [used('2'), used('1', 'EUR')], [used('2')]), ['usage of "read" in "EUR": 1 by the other side, 0 by ours']);
+  for (const [role, told, ours] of /** @type {any[]} */ ([['provider', [used('2')], [used('1')]], ['provider', [used('2')], []], ['hirer', [used('1')], [used('2')]], ['hirer', [], [used('2')]], ['hirer', [used('0', 'EUR')], []]])) assert.deepEqual(usage(role, told, ours), []);
+});
+
+test('what has to be destroyed has its time from the end, however late the books are closed (HIRE-LIF-23)', () => {
+  for (const [last, by] of /** @type {[any, number][]} */ ([['Review', 0], ['Delivery', 7 * 3600]])) {
+    const { engagement, now } = history('one-hire-jcs-provider', last);
+    const { terms } = engagement.state;
+    engagement.state = { ...engagement.state, started: { ...engagement.state.started, inputs: [{ name: 'report', digest: 'uEi' }] }, terms: { ...terms, dataHandling: { ...terms.dataHandling, retention: 'PT1H' } } };
+    const peer = { did: 'did:web:globex.example', now: () => now + 7 * 3600, checkpoint: () => 'u' };
+    const { body } = closing(/** @type {any} */ ({ engagement, peer, role: 'provider', facts: {}, bookings: new Map(), recorded: {} }), last === 'Review' ? undefined : 'silence');
+    assert.deepEqual(body.dataHandling, { destroy: ['uEi'], by: instant(now + by + 3600) }, last);
+  }
+});
+
+test('work is begun in its time, and one begun too late by the clock of who waited is ended (HIRE-LIF-04, HIRE-LIF-16)', async () => {
+  const { engagement, now } = history('one-hire-jcs-hirer', 'Seal');
+  const { terms } = engagement.state;
+  const start = seconds(terms.deadlines.start);
+  const says = async (/** @type {number} */ at, notBefore = terms.deadlines.notBefore) => {
+    const state = { ...engagement.state, terms: { ...terms, deadlines: { ...terms.deadlines, ...(notBefore ? { notBefore } : {}) } } };
+    return (await decideAsHirer(/** @type {any} */ ({ engagement: { state }, peer: { now: () => at }, order: { inputs: [] } })))?.type;
+  };
+  assert.deepEqual(await Promise.all([says(start), says(start + 1), says(now, instant(now)), says(now, instant(now + 1))]), ['Start', undefined, 'Start', undefined]);
+  for (const [after, ends] of /** @type {[number, any][]} */ ([[0, undefined], [1, 'deadline']])) {
+    const { engagement: theirs } = history('one-hire-jcs-provider', 'Seal');
+    take(theirs, move(theirs, 'hirer', 'Start', { inputs: [] }, start), start + after);
+    assert.equal(theirs.state.main, 'working');
+    assert.equal(overdue(/** @type {any} */ ({ engagement: theirs, role: 'provider', over: false, peer: { hereSince: 0, now: () => start + after } }))?.body.cause, ends);
+  }
 });

@@ -21,11 +21,20 @@ test('what ends by the clock ends a minute after a peer is there again, and the 
   const deadlines = { heartbeat: 'PT1M', until: '2999-01-01T00:00:00Z', review: 'PT1H' };
   const state = /** @type {any} */ ({ contract: 'ours', main: 'working', due: 5000, sealed: { at: 10 }, started: { at: 20 }, terms: { deadlines } });
   const at = (/** @type {number} */ now, /** @type {any} */ more) => /** @type {any} */ ({ role: 'hirer', engagement: { state: { ...state, ...more } }, peer: { hereSince: 9000, now: () => now }, signAt: 100 });
-  assert.equal(overdueForHirer(at(9180, { due: 1e12 })), undefined);
-  assert.equal(overdueForHirer(at(9181, { due: 1e12 }))?.body.cause, 'deadline');
+  assert.equal(overdueForHirer(at(9180, { due: 1e12 }), 9180), undefined);
+  assert.equal(overdueForHirer(at(9181, { due: 1e12 }), 9181)?.body.cause, 'deadline');
   assert.deepEqual([9059, 9060].map((now) => overdue(at(now, {}))?.body.cause), [undefined, 'deadline']);
   assert.equal(overdue(at(9059, { sealed: { at: 9000 } }))?.body.cause, 'deadline'); // it was there for all of it
   assert.deepEqual([9059, 9060].map((now) => overdue(at(now, { main: 'disputed', rulingBy: 8000 }))?.body.cause), [undefined, 'no_ruling']);
+});
+
+test('a clock that leaps at the very look by which something would be late is listened for all the same', () => {
+  const deadlines = { heartbeat: 'PT1M', until: '2000-01-01T00:00:00Z', start: '2000-01-01T00:00:00Z' };
+  for (const [main, role] of ['sealed', 'working', 'suspended', 'cancelling', 'disputed'].flatMap((one) => [[one, 'hirer'], [one, 'provider']])) {
+    const state = /** @type {any} */ ({ contract: 'ours', main, due: 5000, rulingBy: 5000, suspension: { until: deadlines.start }, sealed: { at: 10 }, started: { at: 20 }, terms: { deadlines } });
+    const peer = { hereSince: 0, now() { this.hereSince = 2e9; return 2e9; } };
+    assert.equal(overdue(/** @type {any} */ ({ role, engagement: { state }, peer, signAt: 100 })), undefined, `${main} ${role}`);
+  }
 });
 
 test('a provider that was not there closes by silence a minute later', async () => {
@@ -33,7 +42,7 @@ test('a provider that was not there closes by silence a minute later', async () 
   const conversation = /** @type {any} */ ({ engagement: { state }, peer: { hereSince: 9000, now: () => 9059 } });
   assert.equal(closesBySilence(state, 9059), true);
   assert.equal(await decideAsProvider(conversation), undefined);
-  assert.equal(listens({ ...conversation, peer: { hereSince: 9000, now: () => 9060 } }), false);
+  assert.equal(listens(conversation, 9060), false);
 });
 
 test('the time of a peer never runs back, also where nothing was written meanwhile: its log would seem to (HIRE-CLK-01)', async (t) => {

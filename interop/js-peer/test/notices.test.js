@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Conversation } from '../src/conversation.js';
 import { Resolver } from '../src/did.js';
 import { multibase, fromMultibase } from '../src/encoding.js';
-import { checkNotice } from '../src/receive.js';
+import { checkNotice } from '../src/stated.js';
 import { SPEC } from '../src/spec.js';
 
 const receipt = JSON.parse(readFileSync(`${SPEC}/vectors/messages/eddsa-jcs-2022/receipt-inclusion/input.json`, 'utf8'));

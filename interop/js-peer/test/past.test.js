@@ -80,8 +80,16 @@ test('a no that says what would change it is known when it is put away', async (
   const continues = digest(/** @type {any} */ (hirer.find(id)).engagement.state.withdrawn);
   const self = await stranger(provider);
   await self.asks('summary', { continues }); // it was said to another
-  await until(() => self.last('Fault') !== undefined);
-  assert.equal(self.last('Fault').code, 'wrong_negotiation');
+  await until(() => self.last('Problem') !== undefined); // signed, so that its place is free (HIRE-NEG-19)
+  const { code, path, final } = self.last('Problem');
+  assert.deepEqual([code, path, final], ['wrong_negotiation', '/continues', true]);
+  await until(() => provider.conversations.size === 0); // and nothing is kept of it
+  for (const [more, wrong] of /** @type {[any, string][]} */ ([[{ sequence: 2, previous: continues }, 'out_of_order'], [{ role: 'provider' }, 'wrong_party'], [{ seen: continues }, 'ledger_diverged']])) {
+    const { engagement } = await self.asks('summary', more);
+    await until(() => self.last('Problem').engagement === engagement);
+    assert.deepEqual([self.last('Problem').code, self.last('Fault')], [wrong, undefined]);
+  }
+  await until(() => provider.conversations.size === 0);
   assert.equal(provider.store.past(`no ${continues}`), hirer.did);
   await Promise.all([hirer.stop(), provider.stop()]);
 });

@@ -42,7 +42,7 @@ test('a provider is heard of by moves and by Progress that is news of this contr
 test('a provider that is not heard of for three heartbeats is gone, whatever else it says', () => {
   const deadlines = { heartbeat: 'PT1M', until: '2999-01-01T00:00:00Z' };
   const state = { contract: 'ours', main: 'working', due: 1e12, started: { at: 0 }, terms: { deadlines } };
-  const at = (/** @type {number} */ now) => overdueForHirer(/** @type {any} */ ({ engagement: { state }, peer: { hereSince: 0, now: () => now }, signAt: 100, heardAt: now }));
+  const at = (/** @type {number} */ now) => overdueForHirer(/** @type {any} */ ({ engagement: { state }, peer: { hereSince: 0 }, signAt: 100, heardAt: now }), now);
   assert.equal(at(280), undefined);
   assert.equal(at(281)?.body.cause, 'deadline');
 });

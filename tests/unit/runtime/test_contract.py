@@ -184,6 +184,22 @@ def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world:
     assert [owed_price(one, one.engagement) for one, _ in views] == [ours.offered().terms.price] * 2
 
 
+def test_after_silence_what_is_to_be_destroyed_has_its_time_from_the_closing(open_world: Open) -> None:
+    """HIRE-LIF-23: that is the end, and no delivery of five minutes before."""
+    world = open_world(held=True)
+    world.hirer.reviewers["summary"] = not_whole
+    order = world.order(criteria={"whole": "nothing is missing"})
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M")))
+    world.until("delivered", ours.id, world.provider)
+    world.settle(301)
+    theirs = world.provider.the()
+    assert theirs.engagement.state == "closing"
+    said = theirs.last("Closing", Closing, "provider")
+    assert (said.basis, theirs.offered().terms.data_handling.retention) == ("silence", "PT0S")
+    assert said.data_handling is not None
+    assert said.data_handling.by == said.checkpoint_at == theirs.engagement.since
+
+
 def contract_of(conversation: Conversation) -> Any:
     contract = conversation.engagement.contract
     assert contract is not None

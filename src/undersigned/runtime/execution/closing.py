@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undersigned.contract import plain
-from undersigned.encoding import parse_duration, shift
+from undersigned.encoding import Instant, parse_duration, shift
 from undersigned.messages import Handled, Profile, Served, Start
 from undersigned.protocol import Engagement, Owe
 from undersigned.runtime.engagement.conversation import Conversation
@@ -42,7 +42,7 @@ async def close_books(agent: Agent, conversation: Conversation, engagement: Enga
         return None
     said_why = plain("; ".join(filter(None, (objection, word.note))), MAX_NOTE) or None
     usage = await agent.gate.usage(contract.digest)
-    handled = _to_destroy(conversation, engagement)
+    handled = _to_destroy(conversation, engagement, agent.clock.now())
     served = None
     if engagement.role == "provider" and (slots := advertised(conversation)) is not None:
         served = Served(advertised=slots, met=agent.bookings.places.met(engagement))
@@ -72,12 +72,15 @@ def advertised(conversation: Remembered) -> int | None:
     return None
 
 
-def _to_destroy(conversation: Conversation, engagement: Engagement) -> Handled | None:
-    """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
-    if engagement.since is None or not conversation.said("Start", "hirer"):
+def _to_destroy(conversation: Conversation, engagement: Engagement, now: Instant) -> Handled | None:
+    """What of the inputs the provider has to destroy, and by when: the end, which is `now` where this `Closing` itself
+    is it, and the retention agreed on.
+    """
+    end = engagement.since if engagement.state == "closing" else now
+    if end is None or not conversation.said("Start", "hirer"):
         return None
     inputs = conversation.last("Start", Start, "hirer").inputs
     if not inputs:
         return None
     retention = parse_duration(conversation.offered(engagement).terms.data_handling.retention)
-    return Handled(destroy=tuple(item.digest for item in inputs), by=shift(engagement.since, retention))
+    return Handled(destroy=tuple(item.digest for item in inputs), by=shift(end, retention))
