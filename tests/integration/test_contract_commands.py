@@ -377,6 +377,27 @@ def test_nothing_ends_by_a_credential_of_which_nobody_knows_that_it_ended(hired:
     assert hired.shown(acme)["state"] == "working"
 
 
+def test_a_credential_that_the_terms_name_and_nobody_showed_is_told_as_that(hired: Hire) -> None:
+    """Any digest may stand there, of another form of what was shown say: then no end of it ends the contract."""
+    acme, globex = hired.acme, hired.globex
+    shown, stranger = hired.shown(acme), digest_bytes(b"the same credential, hashed another way")
+    assert shown["unshown"] == []
+    for role, home in (("hirer", acme), ("provider", globex)):
+        office = f"{home.configuration.did}:org"
+        assert f"Stays valid MembershipCredential of the {role}, by {office}" in hired.told(acme)
+    named = sorted([*shown["terms"]["mustStayValid"], stranger])
+    order = {"terms": {**shown["terms"], "mustStayValid": named}, "seconds": 600}
+    _appears(leave_order(globex.orders, "0001", ContractOrder(act="amend", contract=hired.contract, body=order)))
+    table = hired.until(acme, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+    assert hired.on(acme, "accept", table["document"]).code == 0
+    for home in (acme, globex):
+        assert hired.until(home, lambda shown: shown["inForce"] == table["document"])["unshown"] == [stranger]
+        assert f"Stays valid {stranger}, which nobody showed: that it ends is no reason for anything" in hired.told(
+            home
+        )
+    hired.ends()
+
+
 def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None:
     """HIRE-PAY-01: hired and settled by commands alone; while our word is missing, `show` says how it is given."""
     acme, globex = _homes(tmp_path)

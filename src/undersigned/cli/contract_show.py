@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from undersigned.contract import ContractDocument, Document, contract_card, read_parents, read_ruling
+from undersigned.credentials import Credential, read_presentation
 from undersigned.encoding import Amount, Digest, add_amounts, from_struct, subtract_amounts
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger import Ledger, Row, booked, surely_unwritten
@@ -17,6 +18,7 @@ from undersigned.messages import (
     Dispute,
     Message,
     Offer,
+    Presentation,
     Problem,
     Review,
     Ruling,
@@ -201,6 +203,7 @@ def _json(shown: _Shown) -> dict[str, Any]:
         "outcome": next((one.outcome for one in reversed(moves) if isinstance(one, Delivery)), None),
         "delivered": [{**from_struct(one), "file": shown.files.get(one.name)} for one in _delivered(moves)],
         "terms": from_struct(document.terms),
+        "unshown": [one for one in document.terms.must_stay_valid if one not in _credentials(moves)],
         "used": [from_struct(one) for one in used],
         "held": [from_struct(one) for one in held],
         "above": shown.above,
@@ -226,6 +229,7 @@ def _lines(shown: _Shown, home: Home) -> Iterator[str]:
     yield from diverged_lines(diverged)
     if shown.mute is not None:
         yield f"Mute          {shown.mute}"
+    yield from _valid_lines(document, moves)
     yield from _used_lines(document, used, held)
     if engagement.state not in ENDED:
         seen = _presence(shown.seen) if shown.seen is not None else "not known: no peer of ours runs here"
@@ -316,6 +320,27 @@ async def _hired(home: Home, contract: Contract) -> list[dict[str, Any]]:
             state = child.outcome or (summary.state if summary is not None else "not begun")
             hired.append({**known, "state": state, "contract": summary.contract if summary is not None else None})
     return hired
+
+
+def _credentials(moves: Iterable[Message]) -> dict[Digest, tuple[Role, Credential]]:
+    """What either side showed, by digest."""
+    return {
+        one.digest: (move.role, one)
+        for move in moves
+        if isinstance(move, Presentation)
+        for one in read_presentation(move.presentation).credentials
+    }
+
+
+def _valid_lines(document: ContractDocument, moves: Iterable[Message]) -> Iterator[str]:
+    """Whose end is a reason to end the contract. Terms may name what they like: of what nobody showed nobody learns."""
+    shown = _credentials(moves)
+    for named in document.terms.must_stay_valid:
+        if named in shown:
+            role, one = shown[named]
+            yield f"Stays valid   {plain(', '.join(one.types), 200)} of the {role}, by {plain(one.issuer, 200)}"
+        else:
+            yield f"Stays valid   {named}, which nobody showed: that it ends is no reason for anything"
 
 
 def _used_lines(document: ContractDocument, used: Iterable[Usage], held: Iterable[Usage]) -> Iterator[str]:

@@ -16,7 +16,17 @@ from aiohttp.connector import Connection
 
 from undersigned.errors import CODES, FormatError, ResolutionError, TransportError, UndersignedError
 
-__all__ = ["FAILURES", "Body", "BodyTransfer", "FinalAnswer", "code_told", "failed", "require_plain"]
+__all__ = [
+    "FAILURES",
+    "Body",
+    "BodyTransfer",
+    "FinalAnswer",
+    "answered",
+    "code_told",
+    "failed",
+    "not_fetched",
+    "require_plain",
+]
 
 _MAX_TOLD: Final = 200
 """Characters of what a library says of an answer, which repeats what a stranger sent."""
@@ -121,7 +131,7 @@ class BodyTransfer:
         if response.status not in (200, 206):
             self._refused(response.headers)
             told = code_told(await response.content.read(256))
-            text = f"{self._url} answered {response.status} {told}"
+            text = answered(self._url, response.status, told)
             raise not_fetched(text, status=response.status, told=told)
         require_plain(response, self._url)
         if response.status == 200:
@@ -170,6 +180,12 @@ def code_told(body: bytes) -> str:
     except msgspec.MsgspecError:
         return ""
     return code if code in CODES else ""
+
+
+def answered(url: str, status: int, told: str) -> str:
+    """What a server said that has not given what was asked for, in words."""
+    moved = "; no redirect is followed" if 300 <= status < 400 else ""
+    return f"{url} answered {status}{f' {told}' if told else ''}{moved}"
 
 
 def not_fetched(text: str, **detail: Any) -> TransportError:

@@ -32,7 +32,17 @@ from undersigned.errors import ResolutionError
 from undersigned.runtime.clock import SystemClock
 from undersigned.transport import STRANGERS, addresses_of, is_loopback_name, is_odd_number, may_dial
 
-from .bodies import FAILURES, Body, BodyTransfer, FinalAnswer, code_told, failed, not_fetched, require_plain
+from .bodies import (
+    FAILURES,
+    Body,
+    BodyTransfer,
+    FinalAnswer,
+    answered,
+    code_told,
+    failed,
+    not_fetched,
+    require_plain,
+)
 
 __all__ = ["FetchAnswer", "Fetcher", "GathererLimits", "asker", "looked_up_for", "parse_url", "strangers"]
 
@@ -193,7 +203,7 @@ class Fetcher:
         answer = await self._bounded(url, seconds, lambda target: self._ask(method, target, limit, headers, body))
         if answer.status != 200:
             told = code_told(answer.body[:256])
-            text = f"{url} answered {answer.status} {told}"
+            text = answered(url, answer.status, told)
             raise not_fetched(text, status=answer.status, told=told)
         return answer.body
 
