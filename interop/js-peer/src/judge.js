@@ -12,13 +12,15 @@ import { checkStatus } from './status.js';
  *   and the DID documents by which its inputs were verified
  */
 
+/** Seconds: a list may be so old where nothing is signed yet that binds. */
+const FRESH = 300;
 const AMOUNT = /^(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?$/;
 
 /**
- * @param {import('./conversation.js').Conversation} conversation @param {any} [terms] on which we would bind ourselves
+ * @param {import('./conversation.js').Conversation} conversation @param {any} [terms] on which we would bind ourselves @param {boolean} [binds] whether we would by what is said now
  * @returns {Promise<{decision: Decision, no?: {reason: string, needed?: any[]}}>} `no`: why we do not go on, if we do not
  */
-export async function judge(conversation, terms) {
+export async function judge(conversation, terms, binds = false) {
   const { peer, shown, engagement, role } = conversation;
   const now = peer.now();
   /** @type {import('./did.js').Document[]} */ const documents = [];
@@ -41,10 +43,10 @@ export async function judge(conversation, terms) {
   const { needs } = peer.request;
   await weigh('require', needs.map((/** @type {any} */ need) => need.credential).join(' '), () => check(satisfies(shown, peer.request), 'policy_denied', 'not shown what was asked for'), needs);
   for (const credential of looked) {
-    // its status is fetched now (HIRE-STA-05); what it was not asked for says nobody whom to call (HIRE-STA-04)
+    // before a signature that binds its status is fetched now (HIRE-STA-05); what it was not asked for says nobody whom to call (HIRE-STA-04)
     await weigh('status', credentialDigest(credential), async () => {
       await verifyIssued(credential, readCredential(credential), resolver, now);
-      await checkStatus(credential, resolver, now, { lists });
+      await checkStatus(credential, resolver, now, { lists, kept: peer.lists, age: binds ? 0 : FRESH });
     }, needs);
   }
   if (terms) await weigh('limits', `${terms.price.amount} ${terms.price.currency}`, () => checkLimits(shown, terms), []);
@@ -68,7 +70,7 @@ export async function judge(conversation, terms) {
  */
 export async function stands({ peer, shown }) {
   for (const credential of answersTo(shown, peer.request)) {
-    await checkStatus(credential, peer.resolver, peer.now());
+    await checkStatus(credential, peer.resolver, peer.now(), { kept: peer.lists, age: Infinity });
     const { ends = Infinity } = readCredential(credential);
     check(peer.now() <= ends, 'policy_denied', 'validity');
   }

@@ -76,7 +76,7 @@ export async function acceptance(conversation) {
   const { engagement, peer } = conversation;
   const { live, profile, contract, terms: inForce } = engagement.state;
   const terms = judgedAs(live.document, inForce);
-  const { decision, no } = await judge(conversation, terms);
+  const { decision, no } = await judge(conversation, terms, true);
   if (no) return declined(conversation, no, decision);
   if (!live.document.methods[conversation.role].includes(peer.key.method)) return declined(conversation, { reason: 'declined', needed: [{ code: 'methods', member: '/methods' }] }, decision);
   if (!contract && !peer.books.fits(conversation, terms)) return peer.books.noRoom(conversation, terms.task.kind);
@@ -93,7 +93,7 @@ export async function seal(conversation) {
   if (['closing', 'closed'].includes(main) || (main === 'disputed' && live.document.type !== 'Release')) return withdraw(conversation, 'ended');
   if (accepted.overtaken) return withdraw(conversation, 'overtaken');
   if (accepted.at > seconds(live.validUntil)) return withdraw(conversation, 'offer_expired');
-  const { decision, no } = await judge(conversation, judgedAs(live.document, terms));
+  const { decision, no } = await judge(conversation, judgedAs(live.document, terms), true);
   if (no) return declined(conversation, { reason: no.reason === 'status_unavailable' ? 'status_unavailable' : 'revoked' }, decision);
   return { type: 'Seal', body: { offer: live.digest, document: live.name, acceptance: accepted.digest }, sealed: countersigned(live.document, accepted.proof), decisions: [decision] };
 }

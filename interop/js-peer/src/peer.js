@@ -22,6 +22,7 @@ import { draftTerms, sketchFor } from './terms.js';
 import { hook } from './hook.js';
 import { progress } from './job.js';
 import { serveArtifact } from './artifacts.js';
+import { Lists } from './status.js';
 import { Store } from './store.js';
 import { tables } from './spec.js';
 
@@ -77,6 +78,7 @@ export class Peer {
     /** @type {Map<string, {at: number, tries: number}>} when the next attempt to dial may be made, in milliseconds of the process */
     this.dials = new Map();
     this.ledger = new Log();
+    this.lists = new Lists();
     this.books = new Books(this, budget);
     /** what we ask for, in canonical form, as decisions name it */
     this.policy = jcs({ name: 'trust', version: '1', require: this.request.needs.map(({ credential }) => credential) });
