@@ -101,3 +101,17 @@ test('books of a log that the other side does not believe are not said again bef
   assert.deepEqual([books(), ours.unanswered], [['Closing'], []]);
   await Promise.all([hirer.stop(), provider.stop()]);
 });
+
+test('who accepts, and states of its log what cannot be, is not left in doubt (HIRE-LOG-09)', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const ours = await hirer.hire(made.order(provider));
+  const says = ours.say.bind(ours);
+  ours.say = (said) => {
+    if (said.type === 'Acceptance') provider.heads.set(hirer.did, { size: 1_000_000, root: sha256('another'), at: 0 });
+    return says(said);
+  };
+  await until(() => ours.over);
+  assert.deepEqual([ours.problems, ours.engagement.state.withdrawn.reason], [[{ type: 'Acceptance', code: 'ledger_diverged' }], 'decision_failed']);
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
