@@ -461,7 +461,10 @@ async def test_a_defect_of_ours_is_no_answer(tmp_path: Path, monkeypatch: pytest
 async def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(ConfigurationError, match="cannot listen for control"),
+        pytest.raises(
+            ConfigurationError,
+            match=r"cannot listen for control on 127.0.0.1:\d+: .*; is somebody listening there already\?",
+        ),
     ):
         async with controlled(make_home(tmp_path / "acme"), ControlPart(port=taken.getsockname()[1])):
             raise AssertionError("it listens")

@@ -16,6 +16,7 @@ from gate_world import ORIGIN, SCOPE, Service, at_work, hire, lines, proxied, se
 from integration.hires import until
 from security.raw_peer import Streams
 from undersigned.daemon import AsgiGate, Ask, GateProxy, RemoteDesk, RequestGate, aiohttp_gate, gate_proxy, gate_remote
+from undersigned.daemon.door import ListenerLimits
 from undersigned.daemon.gate_desk import GateRefusal, RequestSigner, Visit
 from undersigned.daemon.gate_remote import CONNECTIONS, SHARE
 from undersigned.daemon.gating import UNDER_WAY
@@ -272,6 +273,28 @@ async def test_who_signs_nothing_takes_no_connection_of_who_did(
             one.close()
 
 
+async def test_where_there_is_room_nobody_makes_room() -> None:
+    """HIRE-GTS-17: also of more than one address may have elsewhere, since here it says nothing. One more is refused
+    where all are welcome.
+    """
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        near.welcome(request)
+        return web.Response()
+
+    near = NearListener(answer, "127.0.0.1", 0, connections=ListenerLimits().unproved_per_address + 1)
+    async with near:
+        where = ("127.0.0.1", near.port)
+        crowd = [await asyncio.open_connection(*where) for _ in range(ListenerLimits().unproved_per_address + 1)]
+        for reader, writer in crowd:
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        crowd.append(await asyncio.open_connection(*where))
+        assert await crowd[-1][0].read() == b""
+        for _, writer in crowd:
+            writer.close()
+
+
 async def test_some_providers_together_keep_no_other_out() -> None:
     """HIRE-GTS-17: four hold a quarter each, and say nothing more; a fifth comes in, and goes on where it is."""
 
@@ -294,6 +317,9 @@ async def test_some_providers_together_keep_no_other_out() -> None:
         crowd = [await asked(f"did:web:{number % 4}.example") for number in range(8)]
         other = await asked("did:web:globex.example")
         await again(other, "did:web:globex.example")
-        for _, writer in (*crowd, other):
+        assert near._welcome.total() == 6, "a quarter is always of those that make room"
+        crowd[0][1].close()
+        await until(lambda: near._welcome["did:web:0.example"] == 1)  # and it holds no more than two after that
+        for _, writer in (*crowd[1:], other):
             writer.close()
         await until(lambda: not near._welcome and not near._strangers)
