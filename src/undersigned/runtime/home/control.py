@@ -62,7 +62,10 @@ class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             ValueError: The host is no IP address.
         """
-        return ip_address(self.host).is_loopback
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError as exc:
+            raise ValueError(f"expected an IP address: {exc}") from exc
 
     @property
     def url(self) -> str:
