@@ -192,6 +192,9 @@ async def test_sc_96_local_state_is_controlled_from_this_machine(tmp_path: Path)
     with pytest.raises(ConfigurationError, match="a local state folder"):
         async with controlled(make_home(tmp_path / "acme"), ControlPart(host="0.0.0.0", names=("acme.example",))):
             raise AssertionError("it listens")
+    with pytest.raises(ConfigurationError, match="control: expected an IP address"):
+        async with controlled(make_home(tmp_path / "globex"), ControlPart(host="localhost.example")):
+            raise AssertionError("it listens")
 
 
 async def test_sc_96_the_token_is_its_owners(tmp_path: Path) -> None:

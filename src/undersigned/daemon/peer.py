@@ -264,6 +264,8 @@ class Peer(Agent):
         if not isinstance(given, ControlPart | str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("bad_configuration", f"{name}: expected text, HOST:PORT, got {given!r:.60}")
         part = control_at(given, configured, name) if isinstance(given, str) else given or configured
+        if part is not None:
+            part.checked(name)
         if part is not None and self.home.configuration.local and not part.loopback:
             raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
         return part
