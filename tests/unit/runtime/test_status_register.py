@@ -257,6 +257,47 @@ def test_a_register_that_cannot_be_used_is_an_error(home: Home) -> None:
         issue(home.register())
 
 
+@pytest.mark.parametrize("lost", ["gone", "empty"])
+def test_a_register_that_was_lost_makes_nothing_good_that_was_withdrawn(
+    lost: str, home: Home, register: StatusRegister
+) -> None:
+    """It served a list in which nothing is withdrawn, once it issued again."""
+    register.revoke(str(issue(register)["id"]), NOON)
+    register.close()
+    held = (home.path / "issued.db").read_bytes()
+    (home.path / "issued.db").unlink()
+    if lost == "empty":
+        (home.path / "issued.db").touch()
+    again = home.register()
+    for use in (
+        again.issued,
+        again.check,
+        lambda: issue(again),
+        lambda: again.served("/status/1", NOON),
+    ):
+        with pytest.raises(LedgerError, match=f"issued.db is {lost}") as caught:
+            use()
+        assert caught.value.code == "store_corrupt"
+    (home.path / "issued.db").write_bytes(held)
+    (found,) = again.issued()
+    assert found.revoked == NOON
+    again.close()
+
+
+def test_a_register_of_before_is_known_for_one_once_it_was_opened(home: Home, register: StatusRegister) -> None:
+    issue(register)
+    register.close()
+    (home.path / "issued.db.made").unlink()
+    older = home.register()
+    assert len(older.issued()) == 1
+    older.close()
+    (home.path / "issued.db").unlink()
+    with refuses(LedgerError, "store_corrupt"):
+        home.register().issued()
+    (home.path / "issued.db.made").unlink()  # who knows that nothing was withdrawn
+    assert home.register().issued() == ()
+
+
 def test_a_register_that_finds_no_room_says_so(home: Home, register: StatusRegister) -> None:
     issue(register)
     register._store._connected().execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite takes no more

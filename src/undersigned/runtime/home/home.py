@@ -9,7 +9,7 @@
     did.json, organisation.json   the DID documents that are published
     did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
-    issued.db                     what the organisation issued and withdrew
+    issued.db                     what the organisation issued and withdrew; `issued.db.made` says that there is one
     approvals/*/*.json            what people signed about terms that wait for them, by the digest of the terms
     anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
     trust.db                      the trust graph

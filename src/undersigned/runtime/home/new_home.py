@@ -38,7 +38,7 @@ __all__ = ["claimed", "create_home", "published_document"]
 
 _MADE: Final = (
     *(CONFIGURATION, "did.json", "organisation.json", LOG),
-    *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm"),
+    *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm", "issued.db.made"),
     *("credentials/membership.json", "credentials"),
 )
 """What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""

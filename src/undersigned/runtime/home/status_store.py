@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from undersigned.errors import LedgerError
 from undersigned.ledger import open_database, translated
+from undersigned.runtime.files import write_new
 
-__all__ = ["RegisterStore"]
+__all__ = ["MADE", "RegisterStore"]
+
+MADE: Final = ".made"
+"""End of the name of the file beside a register that says that there is one, so that it is seen if that is gone."""
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -34,16 +38,18 @@ class RegisterStore:
     """One file; `close` it at the end.
 
     Raises:
-        LedgerError: When used. `store_corrupt`, `store_unavailable`, `store_version`, `store_full`.
+        LedgerError: When used. `store_corrupt`, also where it was lost; `store_unavailable`, `store_version`,
+            `store_full`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._made = path.with_name(f"{path.name}{MADE}")
         self._db: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
-        """Whether anything was ever written."""
-        return self._path.exists()
+        """Whether anything was ever written, also if it was lost since."""
+        return self._path.exists() or self._made.exists()
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
@@ -81,6 +87,7 @@ class RegisterStore:
 
     def _connected(self) -> sqlite3.Connection:
         if self._db is None:
+            self._require_not_lost()
             db = open_database(self._path, making=True)
             try:
                 # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.
@@ -94,8 +101,20 @@ class RegisterStore:
                 elif version != _VERSION:
                     raise LedgerError("store_version", f"{self._path} has version {version}; expected {_VERSION}")
                 db.execute("COMMIT")
+                with suppress(OSError):  # it is there, or whoever opens it next leaves it
+                    write_new(self._made, b"issued.db holds what was issued and withdrawn; without it nobody knows.\n")
             except BaseException:
                 db.close()
                 raise
             self._db = db
         return self._db
+
+    def _require_not_lost(self) -> None:
+        if not self._made.exists() or (self._path.exists() and self._path.stat().st_size):
+            return
+        became = "is empty" if self._path.exists() else "is gone"
+        raise LedgerError(
+            "store_corrupt",
+            f"{self._path} {became}, and {self._made.name} beside it says what it was: put it back; only if nothing was"
+            f" ever withdrawn, take {self._made.name} away",
+        )
