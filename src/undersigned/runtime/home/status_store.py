@@ -16,9 +16,9 @@ from undersigned.errors import LedgerError
 from undersigned.ledger import open_database, translated
 from undersigned.runtime.files import write_new
 
-__all__ = ["MADE", "RegisterStore"]
+__all__ = ["RegisterStore"]
 
-MADE: Final = ".made"
+_MADE: Final = ".made"
 """End of the name of the file beside a register that says that there is one, so that it is seen if that is gone."""
 
 _VERSION: Final = 1
@@ -44,7 +44,7 @@ class RegisterStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._made = path.with_name(f"{path.name}{MADE}")
+        self._made = path.with_name(f"{path.name}{_MADE}")
         self._db: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
