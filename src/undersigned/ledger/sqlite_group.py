@@ -311,9 +311,9 @@ class WriterState:
             raise LedgerError("ledger_diverged", f"the tree never had this root at {head.size} leaves")
         require_tree_seal(db)
         db.execute(
-            "UPDATE tree SET checkpoint_size = ?1, checkpoint_root = ?2, checkpoint = ?3"
-            " WHERE checkpoint IS NULL OR checkpoint_size <= ?1",
-            (head.size, head.root, signed.note),
+            "UPDATE tree SET checkpoint_size = ?, checkpoint_root = ?, checkpoint = ?"
+            " WHERE checkpoint IS NULL OR checkpoint_size <= ?",
+            (head.size, head.root, signed.note, head.size),
         )
         db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))
 

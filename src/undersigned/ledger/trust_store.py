@@ -46,9 +46,9 @@ _LINKS: Final = """SELECT json_group_array(id), json_group_array(source), json_g
     json_group_array(changes)
 FROM (
     SELECT edge.id, source, target, kind, capability, weight,
-        status = 'good' AND ifnull(valid_from <= ?1, 1) AND ifnull(?1 <= valid_until, 1) AS counts,
-        CASE WHEN valid_from > ?1 THEN strftime('%Y-%m-%dT%H:%M:%SZ', valid_from, '-1 second')
-            WHEN ?1 <= valid_until THEN valid_until END AS changes
+        status = 'good' AND ifnull(valid_from <= ?, 1) AND ifnull(? <= valid_until, 1) AS counts,
+        CASE WHEN valid_from > ? THEN strftime('%Y-%m-%dT%H:%M:%SZ', valid_from, '-1 second')
+            WHEN ? <= valid_until THEN valid_until END AS changes
     {}
 )
 """
@@ -268,7 +268,7 @@ class TrustStore:
                 return self._pairs(f"SELECT source, target {source} {where}", values)
             if wanted.at is None:
                 return [_edge(row) for row in self._db.execute(f"{_EDGE} {source} {_NAMED} {where}", values)]
-            return self._links(f"{source} {where}", [wanted.at, *values])
+            return self._links(f"{source} {where}", [*[wanted.at] * _LINKS.count("?"), *values])
 
     def _links(self, source: str, values: Sequence[object]) -> list[Link]:
         """Links are thousands, and a row costs more to hand over than to find: so they come as columns, in JSON."""

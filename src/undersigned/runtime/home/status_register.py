@@ -393,8 +393,8 @@ class StatusRegister:
         with self._store.reading() as store:
             rows = store.execute(
                 "SELECT id, type, subject, issued, until, list, place, revoked, raw FROM issued "
-                "WHERE ?1 IS NULL OR id = ?1 ORDER BY issued, rowid",
-                (only,),
+                "WHERE :id IS NULL OR id = :id ORDER BY issued, rowid",
+                {"id": only},
             ).fetchall()
         return tuple(
             Issued(
