@@ -396,6 +396,7 @@ def test_a_credential_that_the_terms_name_and_nobody_showed_is_told_as_that(hire
             home
         )
     hired.ends()
+    hired.hire.end().result()
 
 
 def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None:
