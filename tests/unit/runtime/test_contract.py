@@ -165,13 +165,19 @@ def test_an_amendment_is_sealed_with_the_acceptance_that_was_recorded_first(open
     assert report.ok, report.steps
 
 
-def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world: Open) -> None:
-    """HIRE-LIF-11: the Closing by silence is the stronger one, whichever was recorded first."""
-    world = open_world(held=True)
+def delivered_and_not_whole(world: World) -> Conversation:
+    """What the hirer will reject, as its provider has delivered it, with five minutes for a review."""
     world.hirer.reviewers["summary"] = not_whole
     order = world.order(criteria={"whole": "nothing is missing"})
     ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M")))
     world.until("delivered", ours.id, world.provider)
+    return ours
+
+
+def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world: Open) -> None:
+    """HIRE-LIF-11: the Closing by silence is the stronger one, whichever was recorded first."""
+    world = open_world(held=True)
+    ours = delivered_and_not_whole(world)
     world.until("closing", ours.id, world.hirer)
     theirs = world.provider.the()
     assert theirs.engagement.state == "delivered"
@@ -187,10 +193,7 @@ def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world:
 def test_after_silence_what_is_to_be_destroyed_has_its_time_from_the_closing(open_world: Open) -> None:
     """HIRE-LIF-23: that is the end, and no delivery of five minutes before."""
     world = open_world(held=True)
-    world.hirer.reviewers["summary"] = not_whole
-    order = world.order(criteria={"whole": "nothing is missing"})
-    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M")))
-    world.until("delivered", ours.id, world.provider)
+    delivered_and_not_whole(world)
     world.settle(301)
     theirs = world.provider.the()
     assert theirs.engagement.state == "closing"
