@@ -44,6 +44,7 @@ from undersigned.encoding import Did, canonicalize, digest_bytes, seconds_betwee
 from undersigned.errors import (
     ConfigurationError,
     LedgerUnavailable,
+    LocalProtocolError,
     PolicyError,
     ResolutionError,
     ScopeError,
@@ -576,6 +577,8 @@ async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
         if how == "cancel":
             await acme.cancel(the(acme, "hirer"))
         elif how == "terminate":
+            with pytest.raises(LocalProtocolError, match="by itself"):  # the parent goes on, whatever one would name
+                await globex.changes.revoke(child, cause="parent", names=_ending(parent))
             await acme.changes.revoke(the(acme, "hirer"))
         else:
 

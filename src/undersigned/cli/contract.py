@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from undersigned.encoding import from_struct, shift
 from undersigned.errors import ConfigurationError
-from undersigned.messages import CANCEL_REASONS, CAUSES, CAUSES_NAMED, SUSPEND_REASONS
+from undersigned.messages import CANCEL_REASONS, CAUSES, SUSPEND_REASONS
 from undersigned.runtime import (
     Answered,
     ContractOrder,
@@ -41,6 +41,8 @@ CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
     "--for", "seconds", type=click.IntRange(60), metavar="SECONDS", default=3600, show_default=True, help="How long."
 )
+OWN_CAUSES = tuple(one for one in CAUSES if one != "parent")
+"""What an owner may give. That the contract above has ended the peer says by itself."""
 
 
 @click.group(cls=CommandGroup)
@@ -199,18 +201,18 @@ async def contract_cancel(out: Out, contract: str, seconds: int | None, reason: 
 
 @contract.command("revoke")
 @CONTRACT
-@click.option("--cause", type=click.Choice(list(CAUSES)), required=True, help="What allows it, as the contract has it.")
-@click.option("--names", metavar="DIGEST", help="The breach, or what ended the contract above.")
+@click.option("--cause", type=click.Choice(OWN_CAUSES), required=True, help="What allows it, as the contract has it.")
+@click.option("--names", metavar="DIGEST", help="The breach; or the credential, or the list, that you know to be so.")
 @HOME_OPTION
 @command
 async def contract_revoke(out: Out, contract: str, cause: str, names: str | None, home: str | None) -> int:
     """End it at once, for a cause that it allows. In order: `cancel`. For now only: `suspend`.
 
     Which credential is `revoked` the running peer finds out, among those that the terms name; the other causes are your
-    word.
+    word. Where a contract above it ends, the peer ends this one by itself.
     """
-    if names is None and cause in CAUSES_NAMED and cause != "revoked":  # that one is found out
-        text = f"--cause {cause}: expected --names as well, with the digest that 'contract show' or 'ledger show' has"
+    if names is None and cause == "breach":
+        text = "--cause breach: expected --names as well, with the digest that 'contract show' or 'ledger show' has"
         raise ConfigurationError("bad_configuration", text)
     return await _order(out, home, contract, "revoke", {"cause": cause, **({"names": names} if names else {})})
 

@@ -40,7 +40,7 @@ from undersigned.messages.execution import (
 from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, LogHead, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
 from undersigned.messages.problem import Inclusion, Problem, Progress, Receipt, Sync, Waiting
-from undersigned.messages.reasons import CANCEL_REASONS, CAUSES, CAUSES_NAMED, REASONS, SUSPEND_REASONS, SuspendReason
+from undersigned.messages.reasons import CANCEL_REASONS, CAUSES, REASONS, SUSPEND_REASONS, SuspendReason
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.messages.verify import check_recordable, problem_code_told, problem_path_told, verify_message
@@ -48,7 +48,6 @@ from undersigned.messages.verify import check_recordable, problem_code_told, pro
 __all__ = [
     "CANCEL_REASONS",
     "CAUSES",
-    "CAUSES_NAMED",
     "MESSAGE_TYPES",
     "REASONS",
     "SUSPEND_REASONS",

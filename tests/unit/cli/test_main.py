@@ -141,6 +141,7 @@ def test_version() -> None:
         (("contract", "suspend", "X", "--reason", "nonsense"), "is not one of 'revoked', "),
         (("contract", "revoke", "X"), "Missing option '--cause'"),  # by default it accused the other side of a lost key
         (("contract", "revoke", "X", "--cause", "nonsense"), "is not one of 'breach', "),
+        (("contract", "revoke", "X", "--cause", "parent"), "is not one of 'breach', "),  # the peer says it by itself
         (("hire", "X", "--task", "x", "--settlement", "nonsense"), "is not one of 'none', 'invoice', 'manual', "),
         (("ledger", "show"), "Missing argument 'ENGAGEMENT'"),
         (("verify",), "Missing argument 'PACK'"),

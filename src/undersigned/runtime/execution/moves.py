@@ -133,11 +133,15 @@ class Moves:
         looked up; `names` is what the owner expects of it: the list that says so, or the credential.
 
         Raises:
-            LocalProtocolError: As `suspend` and `StatusWatch.revoking`; `wrong_state`, it is something else.
+            LocalProtocolError: As `suspend` and `StatusWatch.revoking`; `wrong_state`, it is something else, or
+                `parent`: that the contract above has ended the peer says by itself, as soon as it has.
         """
         if cause == "revoked":
             await self._ask(conversation, await self._agent.status_watch.revoking(conversation, names))
             return
+        if cause == "parent":
+            text = "expected a cause in this contract; that the one above has ended its hirer's peer says by itself"
+            raise LocalProtocolError("wrong_state", text)
         await self._say(conversation, "Terminate", cause=cause, names=names, evidence=evidence)
 
     async def claim_breach(
