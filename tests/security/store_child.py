@@ -109,6 +109,7 @@ async def another_in_its_place(path: str, older: int) -> None:
     faults().fault_fail(0, 1, errno.EIO)
     refused = [await code_of(ledger, move(engagement(at), 1, urgent=True)) for at in range(2)]
     made = (folder / "ledger.db").exists()
+    faults().fault_fail(0, 0, 0)
     shutil.rmtree(folder)
     folder.with_name("gone").rename(folder)
     say(refused=refused, made=made, after=await code_of(ledger, move(engagement("after"), 1)))

@@ -19,6 +19,7 @@ is opened and read again, and a checkpoint rewrites what the write-ahead log hol
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -75,6 +76,7 @@ class Writer(threading.Thread):
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
+        self._opened_as: os.stat_result | None = None
         self._spare = Spare(next_to(path, ".spare"))
 
     def submit(self, write: Write) -> asyncio.Future[Any]:
@@ -168,6 +170,8 @@ class Writer(threading.Thread):
     # opening, and opening again
 
     def _open(self) -> None:
+        if not self._beside:
+            self._require_in_place()  # of another, though it be a copy, we have no lock
         if not self._path.exists():
             # Opened again, it is not begun anew: its volume may be gone, and this is where that was.
             raise LedgerUnavailable("store_unavailable", f"there is no ledger {self._path}")
@@ -178,6 +182,7 @@ class Writer(threading.Thread):
             if not self._beside and db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 raise LedgerUnavailable("store_unavailable", f"another connection keeps {self._path} busy")
             self.held.read(db, beside=self._beside)
+            self._opened_as = self._path.stat()
         except BaseException:
             db.close()
             raise
@@ -188,8 +193,21 @@ class Writer(threading.Thread):
     def _ensure_open(self) -> sqlite3.Connection:
         if self._db is None:
             self._open()
+        else:
+            self._require_in_place()
         assert self._db is not None  # noqa: S101  (_open sets it or raises)
         return self._db
+
+    def _require_in_place(self) -> None:
+        """Returns if what was opened is the file of this name: in one that was moved or deleted SQLite writes on, and
+        nobody finds that again.
+        """
+        opened = self._opened_as
+        if opened is not None and not (self._path.exists() and os.path.samestat(opened, self._path.stat())):
+            text = (
+                f"{self._path} was moved or deleted while this process writes it: nothing is written until it is back"
+            )
+            raise LedgerUnavailable("store_unavailable", text)
 
     def _drop(self) -> None:
         db, self._db = self._db, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -18,7 +19,17 @@ from backends.moves import AT, OWN, PEER, engagement, move, reservation, summary
 from support import refuses
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
-from undersigned.ledger import Blob, Head, SqliteLedger, Stated, decided, open_ledger, sqlite_writer
+from undersigned.ledger import (
+    Blob,
+    Head,
+    SqliteLedger,
+    Stated,
+    copy_database,
+    decided,
+    open_books,
+    open_ledger,
+    sqlite_writer,
+)
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import first_link, link
 from undersigned.ledger.seen import MAX_OPEN
@@ -152,6 +163,35 @@ async def test_a_reader_sees_that_the_database_is_gone(path: Path) -> None:
         with refuses(LedgerError, "ledger_diverged"):
             await open_ledger(f"sqlite://{path}", read_only=read_only)
         assert path.name not in os.listdir(path.parent)
+
+
+@pytest.mark.parametrize("there", ["nothing", "a copy"])
+async def test_what_was_moved_away_is_not_written_on(tmp_path: Path, there: str) -> None:
+    """HIRE-CHN-07: what is acknowledged is found again. The files are open, and would take it wherever they are."""
+    folder, away = tmp_path / "state", tmp_path / "away"
+    ledger = await open_ledger(f"sqlite://{folder}/ledger.db")
+    books = await open_books(f"sqlite://{folder}/ledger.db")
+    await ledger.commit(move(NAME, 1))
+    await books.reserve(reservation("before", "1", "5"))
+    folder.rename(away)
+    if there == "a copy":
+        folder.mkdir()
+        copy_database(away / "ledger.db", folder / "ledger.db", lambda _: None)
+    for _ in range(2):
+        with refuses(LedgerUnavailable, "store_unavailable"):
+            await ledger.commit(move(NAME, 2))
+    with refuses(LedgerUnavailable, "store_unavailable"):
+        await books.reserve(reservation("meanwhile", "1", "5"))
+    assert not ledger.ready
+    assert folder.exists() == (there == "a copy"), "none is begun anew"
+    if there == "a copy":
+        shutil.rmtree(folder)
+    away.rename(folder)
+    await ledger.commit(move(NAME, 2))
+    assert await books.reserve(reservation("after", "1", "5")) == {"read/EUR": "2"}
+    assert (ledger.ready, len(await ledger.rows(NAME))) == (True, 2)
+    await books.close()
+    await ledger.close()
 
 
 async def test_a_database_that_became_empty_is_not_begun_anew(path: Path) -> None:
