@@ -9,6 +9,8 @@ import { acceptance, onlyPriceDiffers, seal, withdraw } from './papers.js';
 
 /** Seconds for which a side that was not there listens: twice the longest pause between two attempts to dial (page 07, section 7.6, decision 0370). */
 const HEARING = 60;
+/** So long after `until` a provider leaves the end to the hirer, in seconds. */
+const AFTER_UNTIL = 3600;
 
 /** An acceptance holds a place, or the price, until its answer; so long at most, and so long a side may leave the other waiting (decision 0295). */
 const HOLD_SECONDS = 4 * 3600;
@@ -69,8 +71,15 @@ export function overdueForHirer({ engagement, peer, signAt }, now) {
 function overdueForProvider(state, now) {
   const { deadlines } = state.terms;
   const late = (state.main === 'sealed' && now > seconds(deadlines.start)) || (state.main === 'working' && state.started.late) || (state.main === 'suspended' && now > seconds(state.suspension.until))
-    || (state.main !== 'delivered' && now > seconds(deadlines.until) + 3600);
+    || (state.main !== 'delivered' && now > seconds(deadlines.until) + AFTER_UNTIL);
   return late ? end(state, 'deadline') : undefined;
+}
+
+/** Whether a side may end a contract for a time that passed: where it does so unasked, and for `until` while a delivery waits for its review, which is a right only. @param {Conversation} conversation @param {number} now */
+export function mayEnd(conversation, now) {
+  const { engagement: { state }, role } = conversation;
+  const until = seconds(state.terms.deadlines.until) + (role === 'hirer' ? 0 : AFTER_UNTIL);
+  return (state.main === 'delivered' && now > until) || (role === 'hirer' ? overdueForHirer(conversation, now) : overdueForProvider(state, now)) !== undefined;
 }
 
 /** What we owe in the lane: the answer to an acceptance of ours, and to a document of the other side. @param {Conversation} conversation @returns {Promise<Said | undefined>} */

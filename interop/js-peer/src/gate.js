@@ -17,10 +17,13 @@ function usedBy(conversation) {
   return used;
 }
 
-/** The lines of `usage` in messages: every clause and unit over the whole contract. @param {Conversation} conversation */
+/** @param {[string, unknown]} a @param {[string, unknown]} b whose names differ */
+const byName = ([a], [b]) => (a < b ? -1 : 1); // what stands under them may have no text
+
+/** The lines of `usage` in messages: every clause and unit over the whole contract of which anything was used. @param {Conversation} conversation */
 export function usageOf(conversation) {
-  return Object.entries(usedBy(conversation)).sort().flatMap(([clause, units]) => Object.entries(units)
-    .filter(([name]) => !name.includes('@') && !name.startsWith('approval:')).sort().map(([unit, value]) => ({ clause, unit, amount: value })));
+  return Object.entries(usedBy(conversation)).sort(byName).flatMap(([clause, units]) => Object.entries(units)
+    .filter(([name, value]) => !name.includes('@') && !name.startsWith('approval:') && value !== '0').sort(byName).map(([unit, value]) => ({ clause, unit, amount: value })));
 }
 
 /** @param {Conversation} conversation @param {number} now @returns {import('./scope.js').Approved[]} */

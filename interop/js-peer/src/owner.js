@@ -4,6 +4,7 @@
  */
 import { check } from './errors.js';
 import { duration, instant, seconds } from './encoding.js';
+import { mayEnd } from './deadlines.js';
 import { closing } from './papers.js';
 import { checkRuling } from './receive.js';
 
@@ -12,8 +13,8 @@ import { checkRuling } from './receive.js';
 const DAY = 86400;
 /** More than the least time that the other side is left: what is said may be under way for a while. */
 const SPARE = 60;
-/** Ends for a time that passed are said without its owner; others need evidence or a parent. */
-const CAUSES = ['breach', 'convenience', 'key_compromised', 'late_seal', 'unable'];
+/** That an arbiter did not rule is said without an owner; others need evidence or a parent. */
+const CAUSES = ['breach', 'convenience', 'deadline', 'key_compromised', 'late_seal', 'unable'];
 
 /**
  * What each move has if its owner does not say otherwise, by our clock.
@@ -33,9 +34,10 @@ const MOVES = {
 
 /**
  * The times of a move are ones that its sender may set or go by: a receiver takes them whatever they are (HIRE-LIF-10).
- * @param {string} type @param {any} body @param {import('./machine.js').State} state @param {number} now
+ * @param {string} type @param {any} body @param {Conversation} conversation @param {number} now
  */
-function checkTimes(type, body, { terms, breaches, requests, sealed, stoodUntil }, now) {
+function checkTimes(type, body, conversation, now) {
+  const { terms, breaches, requests, sealed, stoodUntil } = conversation.engagement.state;
   const inTime = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'wrong_state', says);
   const least = (/** @type {string} */ member, /** @type {number} */ leaves) => inTime(seconds(body[member]) - now >= leaves, `${member} leaves too little time`);
   if (type === 'Cancel') least('windDown', duration(terms.deadlines.windDown));
@@ -50,6 +52,7 @@ function checkTimes(type, body, { terms, breaches, requests, sealed, stoodUntil 
   inTime(CAUSES.includes(body.cause), `no cause of an owner's: ${body.cause}`);
   const claimed = breaches.find((/** @type {any} */ one) => one.digest === body.names);
   if (body.cause === 'breach') inTime(claimed && now > seconds(claimed.cureBy) && now <= seconds(claimed.cureBy) + 30 * DAY, 'there is time to cure it, or no right any more');
+  if (body.cause === 'deadline') inTime(mayEnd(conversation, now), 'no time that this side waits for has passed');
   if (body.cause === 'late_seal') inTime(sealed.at > seconds(stoodUntil) + duration(terms.sealGrace), 'the seal came in time');
 }
 
@@ -64,7 +67,7 @@ export const say = (conversation, type, said = {}) => conversation.enqueue(async
   check(state.contract !== undefined, 'wrong_state', 'there is no contract');
   const now = peer.now();
   const body = { ...MOVES[type](state, now, conversation, said), ...said };
-  checkTimes(type, body, state, now);
+  checkTimes(type, body, conversation, now);
   if (type === 'Ruling') await checkRuling(engagement, body, { resolver: peer.resolver, at: now });
   const message = await conversation.say({ type, body });
   await peer.turn(conversation);

@@ -105,7 +105,7 @@ export function closing(conversation, basis = basisOf(conversation.engagement.st
   const silent = basis === 'silence' ? { ...state, endings: [...state.endings, { basis }] } : state;
   const inputs = (state.started?.inputs ?? []).map((/** @type {any} */ one) => one.digest).sort();
   const end = (state.main === 'closing' ? state.since : peer.now()) + duration(state.terms.dataHandling.retention); // however late the books are closed
-  const handled = role === 'provider' && inputs.length ? { dataHandling: { destroy: [...new Set(inputs)], by: instant(end) } } : {};
+  const handled = inputs.length ? { dataHandling: { destroy: [...new Set(inputs)], by: instant(end) } } : {};
   const remark = objection(engagement);
   return {
     type: 'Closing',

@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Books, heldUntil } from '../src/books.js';
+import { usageOf } from '../src/gate.js';
 import { amountText, instant, seconds } from '../src/encoding.js';
 import { booksDiffer } from '../src/owed.js';
 import { closing } from '../src/papers.js';
@@ -97,14 +98,19 @@ test('what the books of the other side say otherwise is told', () => {
   for (const [role, told, ours] of /** @type {any[]} */ ([['provider', [used('2')], [used('1')]], ['provider', [used('2')], []], ['hirer', [used('1')], [used('2')]], ['hirer', [], [used('2')]], ['hirer', [used('0', 'EUR')], []]])) assert.deepEqual(usage(role, told, ours), []);
 });
 
-test('what has to be destroyed has its time from the end, however late the books are closed (HIRE-LIF-23)', () => {
-  for (const [last, by] of /** @type {[any, number][]} */ ([['Review', 0], ['Delivery', 7 * 3600]])) {
-    const { engagement, now } = history('one-hire-jcs-provider', last);
+test('usage has no line of 0: a contract of which nothing was used has none', () => {
+  const bookings = new Map(Object.entries({ a: { clause: 'pay', charges: { EUR: ['0', '5'], count: ['1', '9'] } }, b: { clause: 'read', charges: { bytes: ['0', '5'] } } })); // two clauses, of which one has no line
+  assert.deepEqual(usageOf(/** @type {any} */ ({ bookings })), [{ clause: 'pay', unit: 'count', amount: '1' }]);
+});
+
+test('what has to be destroyed is said by each side, and has its time from the end, however late the books are closed (HIRE-LIF-23)', () => {
+  for (const [role, last, by] of /** @type {[string, any, number][]} */ ([['provider', 'Review', 0], ['hirer', 'Review', 0], ['provider', 'Delivery', 7 * 3600]])) {
+    const { engagement, now } = history(`one-hire-jcs-${role}`, last);
     const { terms } = engagement.state;
     engagement.state = { ...engagement.state, started: { ...engagement.state.started, inputs: [{ name: 'report', digest: 'uEi' }] }, terms: { ...terms, dataHandling: { ...terms.dataHandling, retention: 'PT1H' } } };
     const peer = { did: 'did:web:globex.example', now: () => now + 7 * 3600, checkpoint: () => 'u' };
-    const { body } = closing(/** @type {any} */ ({ engagement, peer, role: 'provider', facts: {}, bookings: new Map(), recorded: {} }), last === 'Review' ? undefined : 'silence');
-    assert.deepEqual(body.dataHandling, { destroy: ['uEi'], by: instant(now + by + 3600) }, last);
+    const { body } = closing(/** @type {any} */ ({ engagement, peer, role, facts: {}, bookings: new Map(), recorded: {} }), last === 'Review' ? undefined : 'silence');
+    assert.deepEqual(body.dataHandling, { destroy: ['uEi'], by: instant(now + by + 3600) }, `${role} ${last}`);
   }
 });
 

@@ -19,6 +19,18 @@ for (const suite of ['eddsa-jcs-2022', 'eddsa-rdfc-2022']) {
   }
 }
 
+test('work that reads under two clauses is delivered, with a line of usage for each', async (t) => {
+  const made = await two(t);
+  const run = async (/** @type {any} */ job) => {
+    for (const name of ['one', 'other', 'one']) await job.read(name);
+    job.deliver('summary.txt', 'read', 'text/plain');
+  };
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [{ ...service, run }] })];
+  const hire = await hirer.hire({ ...made.order(provider), inputs: { one: Buffer.from('1'), other: Buffer.from('2') } });
+  await whole(hirer, provider, hire.id);
+  assert.deepEqual(hire.last('Delivery').usage, [{ clause: 'read-0', unit: 'count', amount: '2' }, { clause: 'read-1', unit: 'count', amount: '1' }]);
+});
+
 test('who is not vouched for gets a no that says what would change it', async (t) => {
   const made = await two(t);
   const [hirer, provider] = [await made.hirer(), await made.provider({ trust: ['did:web:nobody.example'] })];

@@ -2,7 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { CONTEXT, instant, newId } from '../src/encoding.js';
+import { mayEnd, overdue } from '../src/deadlines.js';
+import { CONTEXT, instant, newId, seconds } from '../src/encoding.js';
 import { keyOfDidKey } from '../src/keys.js';
 import { owed } from '../src/owed.js';
 import { makeProof } from '../src/proofs.js';
@@ -45,6 +46,33 @@ test('a dispute of either side, and the ruling that ends it (HIRE-LIF-21, HIRE-L
   assert.deepEqual([ours, theirs].map(({ engagement }) => owed(engagement.state)), [{ amount: '1.5', currency: 'EUR' }, { amount: '1.5', currency: 'EUR' }]);
   await assert.rejects(say(ours, 'Dispute', { claim: 'Once more.' }), { code: 'wrong_state' });
   await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('where a delivery waits for its review and `until` has passed an owner ends the contract, which no program does unasked (page 07, section 7.6)', async (t) => {
+  for (const [role, late] of /** @type {const} */ ([['hirer', 7200], ['provider', 10800]])) {
+    const made = await two(t);
+    const [hirer, provider] = [await made.hirer(), await made.provider()];
+    const ours = await hirer.hire(made.order(provider));
+    ours.working = true; // nobody reviews it
+    await until(() => ours.engagement.state.main === 'delivered');
+    const theirs = /** @type {import('../src/conversation.js').Conversation} */ (provider.conversations.get(ours.id));
+    await until(() => theirs.engagement.state.main === 'delivered' && ours.unanswered.length === 0);
+    const conversation = role === 'hirer' ? ours : theirs;
+    const { state } = conversation.engagement;
+    const past = seconds(state.terms.deadlines.until) + (role === 'hirer' ? 0 : 3600);
+    assert.ok(Math.abs(past - state.sealed.at - late) < 60);
+    const now = conversation.peer.now.bind(conversation.peer);
+    let told = past;
+    conversation.peer.now = () => told;
+    const ends = () => say(conversation, 'Terminate', { cause: 'deadline' });
+    await assert.rejects(ends(), { code: 'wrong_state' });
+    assert.equal(mayEnd(conversation, past + 1), true);
+    assert.equal(overdue(conversation), undefined);
+    told = past + 1;
+    assert.equal((await ends()).cause, 'deadline');
+    conversation.peer.now = now;
+    await Promise.all([hirer.stop(), provider.stop()]);
+  }
 });
 
 test('what an owner may not say is not said', async (t) => {

@@ -201,6 +201,10 @@ def test_after_silence_what_is_to_be_destroyed_has_its_time_from_the_closing(ope
     assert (said.basis, theirs.offered().terms.data_handling.retention) == ("silence", "PT0S")
     assert said.data_handling is not None
     assert said.data_handling.by == said.checkpoint_at == theirs.engagement.since
+    world.until("closed", ours.id)
+    counted = ours.last("Closing", Closing, "hirer").data_handling
+    assert counted is not None, "each side states it by its own books"
+    assert counted.destroy == said.data_handling.destroy
 
 
 def contract_of(conversation: Conversation) -> Any:

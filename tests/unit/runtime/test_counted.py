@@ -75,9 +75,11 @@ def test_what_may_not_follow(before: list[Grant], after: list[Grant], used: str 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_as_much_is_counted_as_can_be_stated(more: int) -> None:
-    """HIRE-LAN-09: what is used, what is limited now and what would be, each once; a period is no line of its own."""
+    """HIRE-LAN-09: what is used, what is limited now and what would be, each once; a period is no line of its own, and a
+    line of 0 says what no line says (messages/delivery.md).
+    """
     grants = [read(FEW, Limit("bytes", "9", "P1D"), id=f"read-{number}") for number in range(MAX_ITEMS - 2 + more)]
-    used = {("work", "EUR"): "1", ("read-0", "count"): "1"}
+    used = {("work", "EUR"): "1", ("read-0", "count"): "1", ("made up", "count"): "0"}
     now, then = having(*grants), having(*grants, WRITE)
     if not more:
         return check_counted(now, then, used)

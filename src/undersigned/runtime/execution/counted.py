@@ -50,7 +50,8 @@ def check_counted(now: Terms, terms: Terms, used: Mapping[tuple[str, str], Amoun
                 text = f"clause {grant.id}: its limit of {limit.explain()} is left out, and may be used: {hint}"
                 raise PolicyError("policy_denied", text)
     # What is in force may be used until the seal; a list too long for a `Delivery` could never be sent.
-    stated = {*used, *_counted(now), *_counted(terms)}
+    stated = {*_counted(now), *_counted(terms)}
+    stated.update(name for name, spent in used.items() if spent != "0")
     if len(stated) > MAX_ITEMS:
         text = f"usage so far and of the amendment would be {len(stated)} lines; at most {MAX_ITEMS}"
         raise PolicyError("policy_denied", text)
