@@ -1523,6 +1523,19 @@ def _continues_anything() -> None:
     shell.check_received = check
 
 
+@mutant("tells of an Inquiry that it refuses in no name", "HIRE-NEG-23", "negotiation-refused-by-a-problem")
+def _unsigned_no() -> None:
+    real = intake.verify_message
+
+    def verify(*args: Any, **options: Any) -> VerifiedMessage:
+        verified = real(*args, **options)
+        if getattr(verified.message, "continues", None) is not None:
+            raise VerificationError("wrong_negotiation", "nobody withdrew", proved=True)
+        return verified
+
+    intake.verify_message = verify
+
+
 @mutant("says who a message is for before it looks at its proof", "HIRE-ERR-02", "proof-before-what-depends-on-more")
 def _recipient_first() -> None:
     real = intake.verify_message

@@ -312,6 +312,31 @@ def _no_is_yes() -> None:
     requests.Requests._refusal = refusal
 
 
+@mutant("goes by an approval that has ended", "HIRE-LIF-19", "scope-asks-once")
+def _past_approval() -> None:
+    real = decision._approval
+
+    def approval(grant: Any, action: Any, used: Any, now: str, approved: Any) -> Any:
+        return real(grant, action, used, "2000-01-01T00:00:00Z", approved)
+
+    decision._approval = approval
+
+
+@mutant("asks a person again", "HIRE-LIF-19", "scope-asks-once")
+def _asks_again() -> None:
+    from undersigned.runtime.execution import acting
+
+    real = acting.Admission._admitted
+
+    async def admitted(self: Any, *given: Any) -> Any:
+        try:
+            return await real(self, *given)
+        except ScopeError:
+            return await real(self, *given)
+
+    acting.Admission._admitted = admitted
+
+
 @mutant("does what it does not state an amount of", "HIRE-SCO-09", "scope-amount-not-stated")
 def _not_stated() -> None:
     real = decision._amounts

@@ -193,7 +193,7 @@ def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world:
 def test_after_silence_what_is_to_be_destroyed_has_its_time_from_the_closing(open_world: Open) -> None:
     """HIRE-LIF-23: that is the end, and no delivery of five minutes before."""
     world = open_world(held=True)
-    delivered_and_not_whole(world)
+    ours = delivered_and_not_whole(world)
     world.settle(301)
     theirs = world.provider.the()
     assert theirs.engagement.state == "closing"

@@ -75,8 +75,8 @@ def test_what_may_not_follow(before: list[Grant], after: list[Grant], used: str 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_as_much_is_counted_as_can_be_stated(more: int) -> None:
-    """HIRE-LAN-09: what is used, what is limited now and what would be, each once; a period is no line of its own, and a
-    line of 0 says what no line says (messages/delivery.md).
+    """HIRE-LAN-09: what is used, what is limited now and what would be, each once; a period is no line of its own, and
+    a line of 0 says what no line says (messages/delivery.md).
     """
     grants = [read(FEW, Limit("bytes", "9", "P1D"), id=f"read-{number}") for number in range(MAX_ITEMS - 2 + more)]
     used = {("work", "EUR"): "1", ("read-0", "count"): "1", ("made up", "count"): "0"}
