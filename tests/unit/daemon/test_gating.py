@@ -11,30 +11,40 @@ from structlog.testing import capture_logs
 
 from support import refuses
 from undersigned.bridges.gates import ContractKeys, request_of
-from undersigned.bridges.http_signatures import VerifiedRequest
+from undersigned.bridges.http_messages import Request
+from undersigned.bridges.http_signatures import VerifiedRequest, draft_request
 from undersigned.daemon import gating
 from undersigned.daemon.gating import Gatekeeper, VerifiedHead
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import ProofError, TransportError
+from undersigned.errors import ProofError, TransportError, VerificationError
+from undersigned.runtime import SystemClock, generate_key
 
 A, B, C = (digest_bytes(name) for name in (b"a", b"b", b"c"))
+PROVIDER = "did:web:globex.example"
 
 
 class Asked:
-    """As much of a desk as is asked before a signature is looked at: it knows no contract."""
+    """As much of a desk as is asked before an action is asked for: it knows no contract."""
 
     def __init__(self) -> None:
         self.asked: list[Digest] = []
         self.answers = asyncio.Event()
         self.answers.set()
         self.failure: BaseException | None = None
+        self.known: ContractKeys | None = None
+        self.done_with: list[tuple[str, bool]] = []
+
+    async def done(self, permit: str, *, happened: bool) -> None:
+        self.done_with.append((permit, happened))
+        if self.failure is not None:
+            raise self.failure
 
     async def keys(self, contract: Digest, keyid: str | None = None) -> ContractKeys | None:
         self.asked.append(contract)
         await self.answers.wait()
         if self.failure is not None:
             raise self.failure
-        return None
+        return self.known
 
 
 class World:
@@ -102,6 +112,37 @@ async def test_what_the_peer_did_not_say_is_asked_again_at_once(
     world.desk.failure = None
     await world.knock(A)
     assert world.desk.asked == [A, A, A]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "asked"), [("signature", "proof_invalid", 1), ("key", "key_not_authorized", 2)]
+)
+async def test_who_signs_wrongly_has_the_peer_asked_no_more_than_who_signs_by_a_new_key(
+    world: World, wrong: str, code: str, asked: int
+) -> None:
+    """HIRE-GTS-16: a key that is known may not be newer than what is known of it."""
+    key, keyid = generate_key(), f"{PROVIDER}#1"
+    named = keyid if wrong == "signature" else f"{PROVIDER}#2"
+    world.desk.known = ContractKeys(contract=A, provider=PROVIDER, keys={keyid: key.public_key.multikey})
+    asks = Request("GET", "https://api.acme.example/x")
+    draft = draft_request(asks, named, "Ed25519", contract=A, now=SystemClock().now(), nonce="n" * 16)
+    headers = draft.signed(await generate_key().sign(draft.to_sign)).headers
+    for _ in range(2):
+        with refuses(VerificationError, code):
+            await world.gate.knock("https://api.acme.example", "GET", "/x", headers)
+        world.now += 0.5
+    assert len(world.desk.asked) == asked
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_what_the_peer_cannot_be_told_is_logged_once(world: World, happened: bool) -> None:
+    """HIRE-GTS-10: it stays spent, and nobody waits for it any longer."""
+    world.desk.failure = TransportError("unreachable", "no peer")
+    with capture_logs() as logs:
+        world.gate.done("a permit", happened=happened)
+        await world.gate.close()
+    assert [(line["log_level"], line["error"]) for line in logs] == [("warning", "unreachable: no peer")]
+    assert world.desk.done_with == [("a permit", happened)]
 
 
 def test_a_bounded_part_of_a_refused_request_is_logged() -> None:

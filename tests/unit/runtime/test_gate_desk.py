@@ -161,6 +161,27 @@ def test_an_action_is_settled_once(world: World, happened: bool) -> None:
         world.run(desk.done(permit, happened=said))
     used = world.run(world.hirer.ledger.usage(contract, world.clock.now()))["orders/count"]
     assert used == ("1" if happened else "0")
+    world.run(world.hirer.changes.suspend(world.hirer.conversations.contracts[contract], seconds=600))
+    assert not world.run(world.hirer.ledger.open_reservations(contract)), "with what is stored next at the latest"
+
+
+def test_a_no_is_an_answer_of_a_route(world: World) -> None:
+    """HIRE-GTS-05: with the clause and what would pass, where it has them."""
+    contract, desk, key = working(world), desk_of(world.hirer), world.provider.identity.method
+
+    def told(target: str, keyid: str, nonce: str) -> dict[str, Any]:
+        visit = {"contract": contract, "action": "orders:create", "target": target}
+        signed = {"keyid": keyid, "nonce": nonce * 16}
+        return world.run(desk.routes["POST", "/gate/admit"]({**visit, "signed": signed})).body
+
+    assert "granted" in told(ORDERS, key, "a")
+    found = [told(*asked)["refused"] for asked in ((ORDERS, key, "a"), (ORDERS, f"{key}x", "b"), ("urn:x:y", key, "c"))]
+    assert [(no["code"], no["clause"], bool(no["wouldPass"])) for no in found] == [
+        ("replayed", "", False),
+        ("key_not_authorized", "", False),
+        ("scope_exceeded", "orders", True),
+    ]
+    assert [key in no["message"] for no in found] == [True, True, False], "for the hirer's operator"
 
 
 def test_a_gate_that_says_more_than_is_known_is_told_so(world: World) -> None:
