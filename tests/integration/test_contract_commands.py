@@ -205,6 +205,7 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     asked = ("history", globex.configuration.did, "--home", acme.path)
     (whole,), (end,) = (run(*asked, *last, "--json").values for last in ((), ("--last", 2)))
     assert end["lines"] == whole["lines"][-2:]
+    assert [line["verdict"] for line in whole["lines"] if line["kind"] == "decision"][:2] == ["allow", "allow"]
     counts = f"{len(whole['lines'])} lines under 1 contract, of which these are the last 2"
     assert counts in run(*asked, "--last", 2).out
     assert "the last" not in run(*asked, "--last", len(whole["lines"])).out

@@ -57,7 +57,7 @@ async def history_(
     decisions = {}
     if opened is not None:
         async with reading(opened) as ledger:
-            own = OwnEvidence(ledger, opened, now, bare=True)
+            own = OwnEvidence(ledger, opened, now, bare=True, replayed=prov)  # no line says how one came out again
             with bar(out, "engagements") as told:
                 await own.of(did, told)
         held, decisions = [*own.held.values(), *held], own.decisions
