@@ -19,7 +19,7 @@ from ssl import SSLContext
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from undersigned.errors import ConfigurationError, TransportError, UndersignedError
 from undersigned.runtime import why
@@ -343,8 +343,11 @@ class PublicListener:
             max_msg_size=limits.max_message_bytes + 1,
         )
         key = request.headers.get("Sec-WebSocket-Key", "")
-        if request.method != "GET" or not _KEY.fullmatch(key) or not socket_.can_prepare(request).ok:
-            return refused(400, "bad_request", f"expected a WebSocket handshake; came a {request.method} that is none")
+        # In HTTP/1.0 an upgrade is to be ignored (RFC 9110, section 7.8): what stands between may not know of it.
+        asked = request.method == "GET" and request.version >= HttpVersion11
+        if not asked or not _KEY.fullmatch(key) or not socket_.can_prepare(request).ok:
+            came = f"{request.method} of HTTP/{request.version.major}.{request.version.minor}"
+            return refused(400, "bad_request", f"expected a WebSocket handshake; came a {came} that is none")
         if not isinstance(edge, EdgeProtocol) or transport is None:
             return error_response(500, "internal")
         socket_.headers["Server"] = (
