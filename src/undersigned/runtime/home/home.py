@@ -51,7 +51,7 @@ from undersigned.runtime.files import MAX_FILE_BYTES, files_of, open_private, re
 from undersigned.runtime.log.witnesses import witnesses_of
 from undersigned.runtime.signers import PrivateKey, named_key, open_key
 from undersigned.scope import Labels, read_limit
-from undersigned.transport import Proxies, is_https_base
+from undersigned.transport import Proxies, is_https_base, is_loopback_name
 from undersigned.trust import Approvers, Policy, Registry
 
 from .configuration import CONFIGURATION, Configuration, distinct_offers, misplaced
@@ -145,11 +145,12 @@ class Home:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
             said = exc.message if isinstance(exc, UndersignedError) and not exc.path else str(exc)
             raise ConfigurationError(code, f"{file}: {in_words(said)}{misplaced(said, table)}") from exc
-        if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
-            # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
+        if self.configuration.local and not is_loopback_name(self.configuration.listen.host):
+            # What `init --local` makes speaks http and ws without TLS, and never leaves this machine. `localhost` in a
+            # DID is dialled at 127.0.0.1 alone: at ::1 nobody would find it.
             raise ConfigurationError(
                 "bad_configuration",
-                f"{file}: a local state folder listens on loopback only, not on {self.configuration.listen.host!r:.80}",
+                f"{file}: a local state folder listens on 127.0.0.1, not on {self.configuration.listen.host!r:.80}",
             )
 
     def _labels(self, name: str | None) -> Labels | None:
