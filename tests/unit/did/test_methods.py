@@ -132,6 +132,8 @@ def test_local_mode_allows_localhost_with_a_port_and_nothing_else():
     assert fetches("did:web:localhost%3A8001:a", local=True) == ("http://localhost:8001/a/did.json",)
     for host in ("localhost", "LOCALHOST%3A80", "localhost.%3A80", "127.0.0.1%3A80", "a.localhost%3A80"):
         assert code_of(fetches, f"did:web:{host}", local=True) in {"did_forbidden_address", "did_document_invalid"}
+    with pytest.raises(ResolutionError, match="'LOCALHOST'; in lower case it is this machine"):
+        fetches("did:web:LOCALHOST%3A80", local=True)
     assert code_of(fetches, "did:web:localhost%3A8001") == "did_forbidden_address"
 
 

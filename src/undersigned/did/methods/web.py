@@ -86,7 +86,10 @@ def _check_host(host: str) -> None:
     if "%5B" in host.upper() or last.isdecimal() or last.lower().startswith("0x"):
         raise ResolutionError("did_forbidden_address", f"expected a host name, got an address in {host[:160]!a}")
     if last.lower() == "localhost" and host != "localhost":
-        raise ResolutionError("did_forbidden_address", f"expected a public host, got a local one in {host[:160]!a}")
+        hint = "; in lower case it is this machine" if host.lower() == "localhost" else ""
+        raise ResolutionError(
+            "did_forbidden_address", f"expected a public host, got a local one in {host[:160]!a}{hint}"
+        )
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise VerificationError("did_document_invalid", f"expected a lower-case host name, got {host[:80]!a}")
     if len(labels) == 1 and host != "localhost":
