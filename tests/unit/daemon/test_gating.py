@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,17 +11,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from support import refuses
+from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.gates import ContractKeys, request_of
-from undersigned.bridges.http_messages import Request
+from undersigned.bridges.http_messages import Headers, Request
 from undersigned.bridges.http_signatures import VerifiedRequest, draft_request
 from undersigned.daemon import gating
-from undersigned.daemon.gating import Gatekeeper, VerifiedHead
+from undersigned.daemon.gate_desk import GateRefusal, RequestSigner, Visit
+from undersigned.daemon.gating import Gatekeeper, RequestGate, VerifiedHead
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import ProofError, TransportError, VerificationError
+from undersigned.errors import FormatError, ProofError, ScopeError, TransportError, VerificationError
 from undersigned.runtime import SystemClock, generate_key
+from undersigned.runtime.signers import PrivateKey
 
 A, B, C = (digest_bytes(name) for name in (b"a", b"b", b"c"))
-PROVIDER = "did:web:globex.example"
+ORIGIN, PROVIDER = "https://api.acme.example", "did:web:globex.example"
 
 
 class Asked:
@@ -33,6 +37,10 @@ class Asked:
         self.failure: BaseException | None = None
         self.known: ContractKeys | None = None
         self.done_with: list[tuple[str, bool]] = []
+        self.turned: list[GateRefusal] = []
+
+    async def refused(self, turned: GateRefusal) -> None:
+        self.turned.append(turned)
 
     async def done(self, permit: str, *, happened: bool) -> None:
         self.done_with.append((permit, happened))
@@ -57,6 +65,13 @@ class World:
         """An unsigned request, which is refused in the end."""
         with refuses(ProofError, "proof_missing"):
             await self.gate.knock("https://api.acme.example", "GET", "/x", (("Hire-Contract", contract),))
+
+
+async def signed(keyid: str, key: PrivateKey) -> Headers:
+    """The fields of a request for `/x` under the contract `A`."""
+    asks = Request("GET", f"{ORIGIN}/x")
+    draft = draft_request(asks, keyid, "Ed25519", contract=A, now=SystemClock().now(), nonce="n" * 16)
+    return draft.signed(await key.sign(draft.to_sign)).headers
 
 
 @pytest.fixture
@@ -124,12 +139,10 @@ async def test_who_signs_wrongly_has_the_peer_asked_no_more_than_who_signs_by_a_
     key, keyid = generate_key(), f"{PROVIDER}#1"
     named = keyid if wrong == "signature" else f"{PROVIDER}#2"
     world.desk.known = ContractKeys(contract=A, provider=PROVIDER, keys={keyid: key.public_key.multikey})
-    asks = Request("GET", "https://api.acme.example/x")
-    draft = draft_request(asks, named, "Ed25519", contract=A, now=SystemClock().now(), nonce="n" * 16)
-    headers = draft.signed(await generate_key().sign(draft.to_sign)).headers
+    headers = await signed(named, generate_key())
     for _ in range(2):
         with refuses(VerificationError, code):
-            await world.gate.knock("https://api.acme.example", "GET", "/x", headers)
+            await world.gate.knock(ORIGIN, "GET", "/x", headers)
         world.now += 0.5
     assert len(world.desk.asked) == asked
 
@@ -143,6 +156,25 @@ async def test_what_the_peer_cannot_be_told_is_logged_once(world: World, happene
         await world.gate.close()
     assert [(line["log_level"], line["error"]) for line in logs] == [("warning", "unreachable: no peer")]
     assert world.desk.done_with == [("a permit", happened)]
+
+
+async def test_what_the_rules_refuse_is_recorded_as_its_signer_asked_for_it(world: World) -> None:
+    """HIRE-GTS-12: with key and nonce, which are used up by it; and what is asked for again is no other one."""
+    desk: Any = world.desk
+    rules = read_rules({"origin": ORIGIN, "rule": [{"method": "GET", "path": "/y", "action": "order:read"}]})
+    gate = RequestGate(desk, rules, ticks=lambda: world.now)
+    key = generate_key()
+    world.desk.known = ContractKeys(contract=A, provider=PROVIDER, keys={f"{PROVIDER}#1": key.public_key.multikey})
+    knock = await gate.head("GET", "/x", await signed(f"{PROVIDER}#1", key))
+    with pytest.raises(ScopeError) as refused:
+        await gate.admit(knock, hashlib.sha256(b"").digest(), 0)
+    (told,) = world.desk.turned
+    signer = RequestSigner(keyid=f"{PROVIDER}#1", nonce="n" * 16)
+    assert told == GateRefusal.by(refused.value, Visit(contract=A, signed=signer, action="GET", target=f"{ORIGIN}/x"))
+    for length in (0, rules.max_body_bytes):
+        gate.check_length(length)
+    with refuses(FormatError, "too_large"):
+        gate.check_length(rules.max_body_bytes + 1)
 
 
 def test_a_bounded_part_of_a_refused_request_is_logged() -> None:
