@@ -202,11 +202,14 @@ class Writer(threading.Thread):
         """Returns if what was opened is the file of this name: in one that was moved or deleted SQLite writes on, and
         nobody finds that again.
         """
-        opened = self._opened_as
-        if opened is not None and not (self._path.exists() and os.path.samestat(opened, self._path.stat())):
-            text = (
-                f"{self._path} was moved or deleted while this process writes it: nothing is written until it is back"
-            )
+        if self._opened_as is None:
+            return
+        try:
+            in_place = os.path.samestat(self._opened_as, self._path.stat())
+        except OSError:
+            in_place = False
+        if not in_place:
+            text = f"{self._path} was moved or deleted under this process: nothing is written until it is back"
             raise LedgerUnavailable("store_unavailable", text)
 
     def _drop(self) -> None:
