@@ -109,6 +109,12 @@ async def test_sc_95_a_form_is_no_request(api: Control) -> None:
         assert (heard.status, heard.code) == (400, "bad_request")
 
 
+async def test_how_it_is_written_that_a_body_is_json_and_as_it_is_says_no_more(api: Control) -> None:
+    """RFC 9110, sections 8.3.1, 8.4.1 and 11.1: names of types, encodings and schemes have no case."""
+    fields = {"Content_Type": "Application/JSON ; charset=utf-8", "Content_Encoding": "Identity"}
+    assert (await api.post(PATHS[0], good(api), **fields, Authorization=f"bearer {api.token}")).status == 201
+
+
 # ---------------------------------------------------------------------- SC-96
 
 
@@ -140,6 +146,7 @@ async def test_sc_96_every_path_asks_for_the_token(api: Control, path: str) -> N
         assert (heard.status, heard.code, heard.headers["WWW-Authenticate"]) == (401, "unauthorized", "Bearer"), shown
     assert await status(api, request(api, "Authorization: Bearer", f"Cookie: token={token}", path=path)) == 401
     assert await status(api, request(api, "Authorization: Bearer", path=f"{path}?access_token={token}")) == 401
+    assert await status(api, request(api, "Authorization: Bearer ?", path=path).replace(b"?", b"\xff")) == 401
     twice = f"Authorization: Bearer {token}\r\nAuthorization: Bearer x"
     assert await status(api, request(api, twice, path=path)) in (400, 401)
     for method in ("GET", "PUT", "HEAD", "OPTIONS", "DELETE"):
@@ -438,7 +445,9 @@ async def test_sc_100_what_is_no_http_is_refused(api: Control, sent: bytes) -> N
     heard = await api.raw(sent + b"\r\n\r\n")
     head, _, body = heard.partition(b"\r\n\r\n")
     assert head.split(b" ")[1] in (b"400", b"403")
-    assert json.loads(body)["code"] in ("bad_request", "forbidden_origin")
+    told = json.loads(body)
+    assert (told["code"] in ("bad_request", "forbidden_origin"), told["title"]) == (True, CODES[told["code"]].meaning)
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
 
 
 async def test_a_defect_of_ours_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
 
-from gate_world import about_to_answer, serving, taking_nobody
+from gate_world import about_to_answer, lines, raw, serving, taking_nobody
 from integration.commands import environment
 from integration.hires import until
 from integration.interrupted import Interrupted
@@ -28,7 +28,7 @@ from support import ROOT
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, SERVER_LIMITS, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import GateLimits, HttpGate, RemoteDesk, mcp_http
+from undersigned.daemon import GateLimits, HttpGate, RemoteDesk, gating, mcp_http
 from undersigned.daemon.mcp_sessions import Sessions
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, ProofError
@@ -512,6 +512,39 @@ async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:
         assert at.upstream.requests == []
 
 
+@pytest.mark.parametrize(
+    ("status", "notified", "asked"),
+    [(200, 202, 200), (204, 202, 200), (400, 400, 400), (404, 404, 404), (405, 405, 200), (500, 500, 200)],
+)
+async def test_what_the_server_says_of_a_message_is_told_as_its_status(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, notified: int, asked: int
+) -> None:
+    """Of a notification whether it was taken, of a request what is about the session."""
+
+    async def answer(_: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        id = json.loads(await request.read()).get("id")
+        text = json.dumps({"jsonrpc": "2.0", "id": id, "result": {}}) if id is not None else ""
+        return web.Response(status=status, text=text, content_type="application/json")
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        assert (await at.send({"jsonrpc": "2.0", "method": "notifications/initialized"})).status_code == notified
+        assert (await at.send(PING)).status_code == asked
+
+
+async def test_a_body_may_be_so_long_and_does_not_come_for_ever(world: World) -> None:
+    """HIRE-MCP-10."""
+    async with door(world, limits=GateLimits(body_seconds=1.0)) as at:
+        long = sent(PING).ljust(CLIENT_LIMITS.max_bytes)
+        assert (await at.send(long)).status_code == 200
+        fields = lines(tuple((await world.signed(at.gate.url, long)).items()))
+        host = at.gate.url.removeprefix("http://").removesuffix("/mcp")
+        head = f"POST /mcp HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {len(long)}\r\n\r\n"
+        heard = await raw(f"http://{host}", head + long[:-1].decode())
+        assert (heard.split(b" ")[1], json.loads(heard.partition(b"\r\n\r\n")[2])["code"]) == (b"408", "timeout")
+        assert len(at.upstream.requests) == 1
+
+
 async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> None:
     """HIRE-MCP-11."""
     async with door(world) as at:
@@ -804,6 +837,29 @@ async def test_one_provider_keeps_no_other_out(world: World) -> None:
             for one in crowd:
                 await one.aclose()
         await until(lambda: not at.gate._near._welcome)
+
+
+async def test_a_provider_has_a_bounded_number_of_requests_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-GTS-17: one more is refused at once, and there is room again once one is answered."""
+    monkeypatch.setattr(gating, "UNDER_WAY", 1)
+    asked, may, answer = asyncio.Event(), asyncio.Event(), Upstream.answer
+
+    async def slow(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        asked.set()
+        await may.wait()
+        return await answer(upstream, request)
+
+    monkeypatch.setattr(Upstream, "answer", slow)
+    async with door(world) as at:
+        first = asyncio.create_task(at.send(PING))
+        await asked.wait()
+        second = asyncio.create_task(at.send(PING))
+        await asyncio.wait({second}, timeout=10)
+        may.set()
+        assert ((await second).status_code, (await second).json()["code"]) == (503, "overloaded")
+        assert [(await first).status_code, (await at.send(PING)).status_code] == [200, 200]
 
 
 async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:
