@@ -13,7 +13,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time
@@ -112,10 +112,12 @@ class Js:
         self._origin = ""
 
     @asynccontextmanager
-    async def serving(self, *options: str, port: int = 0) -> AsyncIterator[Js]:
+    async def serving(self, *options: str, port: int = 0, env: Mapping[str, str] | None = None) -> AsyncIterator[Js]:
         words = ("serve", str(self.folder), "--local", "--hook-token", TOKEN, "--port", str(port), *options)
         process = await asyncio.create_subprocess_exec(
-            node(), str(PEER / "bin" / "peer.js"), *words, stdout=asyncio.subprocess.PIPE
+            *(node(), str(PEER / "bin" / "peer.js"), *words),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **(env or {})},
         )
         assert process.stdout is not None
         self._process = process
@@ -139,7 +141,11 @@ class Js:
     async def kill(self) -> None:
         """Ends it as a power cut does."""
         self._process.kill()
-        await self._process.wait()
+        await self.ended()
+
+    async def ended(self) -> int:
+        """How it ended, once it has."""
+        return await self._process.wait()
 
     async def ask(self, path: str, body: dict[str, Any] | None = None, token: str = TOKEN) -> dict[str, Any]:
         """What its hook answers (protocol-spec/harness.md)."""
@@ -167,10 +173,13 @@ class Js:
         return await self.until(engagement, lambda found: found["over"])
 
 
-async def company(folder: Path, js: Js) -> tuple[Home, str]:
-    """A state folder of ours, which trusts the organisation of `js`, and the DID of its organisation."""
+async def company(folder: Path, js: Js, *more: OfferPart) -> tuple[Home, str]:
+    """A state folder of ours, which trusts the organisation of `js` and offers a summary and `more`, and the DID of its
+    organisation.
+    """
     (port,) = free_ports(1)
-    offers = (OfferPart(task="summary", handler="integration.hires:summarise", price="4 EUR", delivers="summary.txt"),)
+    summary = OfferPart(task="summary", handler="integration.hires:summarise", price="4 EUR", delivers="summary.txt")
+    offers = (summary, *more)
     home = create_home(
         folder / "acme",
         name="Acme",

@@ -308,9 +308,10 @@ export class Conversation {
     this.tries = 0;
   }
 
-  /** Says again what waits for the other side; signed again where the proof is past. */
+  /** Says again what waits for the other side; signed again where the proof is past. @returns {Promise<number>} how many bytes that is */
   async repeat() {
     const now = this.peer.now();
+    let bytes = 0;
     this.sentAt = now;
     for (const { digest: name } of this.unanswered) {
       const message = JSON.parse(/** @type {string} */ (this.raw.get(name)));
@@ -319,8 +320,16 @@ export class Conversation {
         this.peer.write(this, { k: 'again', at: now, engagement: this.id, name, raw: text });
         this.raw.set(name, text);
       }
-      this.peer.send(this, /** @type {string} */ (this.raw.get(name)));
+      const text = /** @type {string} */ (this.raw.get(name));
+      bytes += Buffer.byteLength(text);
+      this.peer.send(this, text);
     }
+    return bytes;
+  }
+
+  /** The same because the other side asks: a `Sync` is small, and what is said again for it may be much. What it may not ask for comes again by time. */
+  async repeatAsked() {
+    if (this.peer.mayAsk(this.with)) this.peer.mayAsk(this.with, await this.repeat());
   }
 
   // ---------------------------------------------------------------- heard
@@ -358,7 +367,7 @@ export class Conversation {
   async acknowledge(message, name, outcome) {
     const now = this.peer.now();
     // what is said again need not be the answer to what came again, so that has its receipt too
-    if (['repeat', 'late'].includes(outcome)) await this.repeat();
+    if (['repeat', 'late'].includes(outcome)) await this.repeatAsked();
     const { of } = this.receipt ?? { of: [] };
     const soon = NO_ANSWER.has(message.type) || this.over || outcome !== 'applies';
     this.receipt = { at: now + (soon ? 0 : 1), of: [...of, name].slice(-64) };
@@ -390,9 +399,9 @@ export class Conversation {
     if (message.type === 'Receipt' && message.waiting) this.facts.waiting = message.waiting;
     if (message.type === 'Problem') this.problem(message, text, evidence);
     const inPlace = message.type === 'Receipt' && !message.of.length && !message.waiting; // of a side for which it is over (HIRE-SYN-02)
-    if (inPlace && this.own.length > this.acked) await this.repeat();
+    if (inPlace && this.own.length > this.acked) await this.repeatAsked();
     if (message.type !== 'Sync') return;
-    if (this.own.length > this.acked) await this.repeat(); // what it once had is not said again, whatever it says now (HIRE-CHN-13)
+    if (this.own.length > this.acked) await this.repeatAsked(); // what it once had is not said again, whatever it says now (HIRE-CHN-13)
     else if (this.over) await this.tell('Receipt', { of: [], receivedAt: instant(this.heardAt) }); // it says no `Sync` of its own (HIRE-SYN-02)
   }
 

@@ -21,6 +21,9 @@ import { Store } from './store.js';
 const OPEN = { each: 512, all: 8192 };
 /** Nonces of requests that one key may use in the time for which they are kept. */
 const NONCES = 4096;
+/** Bytes that are said again to one party because it asks, in a minute of so many milliseconds (page 10, section 10.4). */
+const ASKED = 64 * 1024 * 1024;
+const MINUTE = 60000;
 const TICK = 200;
 /** Seconds between two looks at the clock only where this peer stood still: its machine, its store or its clock. */
 const LATE = 5;
@@ -66,6 +69,8 @@ export class Peer {
     this.nonces = new Map();
     /** @type {import('./ledger.js').Heads} */
     this.heads = new Map();
+    /** @type {Map<string, {since: number, bytes: number}>} what each party had said again because it asked, in the minute that begins then */
+    this.asked = new Map();
     this.unproved = 0;
     /** @type {import('node:http').Server | undefined} */
     this.server = undefined;
@@ -229,6 +234,16 @@ export class Peer {
     if (used.has(nonce) || used.size >= NONCES) return true;
     this.nonces.set(keyid, used.set(nonce, now + 180));
     return false;
+  }
+
+  /** Whether a party may have said again what it asks for; `bytes` of that were. @param {string} did @param {number} [bytes] */
+  mayAsk(did, bytes = 0) {
+    const now = performance.now();
+    for (const [one, { since }] of this.asked) { if (now >= since + MINUTE) this.asked.delete(one); else break; }
+    const had = this.asked.get(did) ?? { since: now, bytes: 0 };
+    had.bytes += bytes;
+    if (bytes > 0) this.asked.set(did, had);
+    return had.bytes < ASKED;
   }
 
   checkpoint() { return checkpoint(this.did, this.ledger, this.key, this.publicKey); }
