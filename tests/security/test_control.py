@@ -271,6 +271,7 @@ async def test_bodies_are_bounded(api: Control) -> None:
     assert await status(api, waiting) == 100, "who waits for that is asked"
     assert await status(api, waiting.replace(b"HTTP/1.1", b"HTTP/1.0")) == await status(api, request(api, body=b"{}"))
     assert (await api.post(PATHS[0], b"")).code in ("bad_json", "bad_request")
+    assert (await api.post(PATHS[0], b"[]")).code == "bad_json"
 
 
 async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,14 +302,17 @@ async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_who_leaves_does_not_stop_what_was_begun_in_its_name() -> None:
-    """What ends a contract, say, is done though nobody hears the answer."""
-    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    """What ends a contract, say, is done though nobody hears the answer; what is for whoever hears it is taken back."""
+    begun, go_on, done, back = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def takes_back() -> None:
+        back.set()
 
     async def acts(_: JsonObject) -> ControlAnswer:
         begun.set()
         await go_on.wait()
         done.set()
-        return ControlAnswer(200, {})
+        return ControlAnswer(200, {}, takes_back)
 
     async with ControlListener(ControlPart(), "token", {("POST", "/act"): acts}) as listener:
         _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
@@ -321,6 +325,13 @@ async def test_who_leaves_does_not_stop_what_was_begun_in_its_name() -> None:
         await until(lambda: edge.transport is None)
         go_on.set()
         await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(back.wait(), 10)
+        back.clear()
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(f"POST /act HTTP/1.1\r\nHost: {host}\r\n{fields}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    assert not back.is_set(), "who asked has heard it"
 
 
 async def test_connections_are_bounded(api: Control) -> None:

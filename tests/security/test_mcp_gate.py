@@ -532,6 +532,34 @@ async def test_what_the_server_says_of_a_message_is_told_as_its_status(
         assert (await at.send(PING)).status_code == asked
 
 
+async def test_a_session_that_ends_is_over_whatever_the_server_says(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-11: until then it is named to the server with each message, and the revision; 405 says that it is not
+    for clients to end it.
+    """
+    statuses = [405, 500, 0]
+    answer = Upstream.answer
+
+    async def ends(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "DELETE":
+            return await answer(upstream, request)
+        if not statuses[0] and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=statuses[0] or 200)
+
+    monkeypatch.setattr(Upstream, "answer", ends)
+    async with door(world) as at:
+        for heard in (405, 204, 204):
+            within = {"Mcp-Session-Id": (await at.send(BEGIN)).headers["Mcp-Session-Id"]}
+            spoken = {"MCP-Protocol-Version": "2025-06-18"}
+            assert (await at.send(PING, **within, **spoken, **{"Content-Encoding": "Identity"})).status_code == 200
+            assert (within | spoken).items() <= at.upstream.requests[-1][0].items()
+            assert (await at.send(None, "DELETE", **within)).status_code == heard
+            assert (await at.send(PING, **within)).status_code == 404
+            statuses.pop(0)
+
+
 async def test_a_body_may_be_so_long_and_does_not_come_for_ever(world: World) -> None:
     """HIRE-MCP-10."""
     async with door(world, limits=GateLimits(body_seconds=1.0)) as at:
@@ -588,22 +616,23 @@ async def test_a_signature_is_used_once_at_all_gates(world: World) -> None:
 
 async def test_a_session_is_opened_by_who_begins_one_that_is_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-MCP-11: whatever the server names."""
-    status, name = 200, ""
+    status, name, answered = 200, "", 1
 
     async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
         result = {"protocolVersion": "2025-06-18", "capabilities": {}}
-        said = sent({"jsonrpc": "2.0", "id": json.loads(await request.read())["id"], "result": result})
+        said = sent({"jsonrpc": "2.0", "id": answered, "result": result})
         return web.Response(status=status, body=said, content_type="application/json", headers={"Mcp-Session-Id": name})
 
     monkeypatch.setattr(Upstream, "answer", answer)
     async with door(world) as at:
         at.gate._sessions.opened("theirs", ("did:web:another.example", world.contract))
-        for message, status, name, opens in (
-            (PING, 200, "s1", False),
-            (BEGIN, 400, "s1", False),
-            (BEGIN, 200, "s 1", False),
-            (BEGIN, 200, "theirs", False),
-            (BEGIN, 200, "s1", True),
+        for message, status, name, answered, opens in (  # noqa: B007 - the server's answer has it
+            (PING, 200, "s1", 1, False),
+            (BEGIN, 400, "s1", 1, False),
+            (BEGIN, 200, "s 1", 1, False),
+            (BEGIN, 200, "theirs", 1, False),
+            (BEGIN, 200, "s1", 2, False),  # which answers another one
+            (BEGIN, 200, "s1", 1, True),
         ):
             heard = await at.send(message)
             assert (heard.status_code, heard.headers.get("Mcp-Session-Id")) == (status, name if opens else None)
@@ -621,6 +650,8 @@ async def test_an_answer_of_the_server_is_read_as_it_is_written_and_no_longer_th
         (json.dumps(message, indent=2).encode(), "application/json"),
         (b":" + b"x" * room + event, "text/event-stream"),
         (b":" + b"x" * (room + 1) + event, "text/event-stream"),
+        (b"data: " + sent({"jsonrpc": "2.0", "method": "notifications/progress"}) + event, "text/event-stream"),
+        (b"\n\n" + event, "Text/Event-Stream "),
     ]
 
     async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
@@ -629,7 +660,7 @@ async def test_an_answer_of_the_server_is_read_as_it_is_written_and_no_longer_th
 
     monkeypatch.setattr(Upstream, "answer", answer)
     async with door(world) as at:
-        for passes in (True, True, False):
+        for passes in (True, True, False, True, True):
             assert ("result" in (await at.send(PING)).json()) is passes
 
 

@@ -9,7 +9,6 @@ from support import refuses
 from undersigned.daemon.control import ControlAnswer, ControlListener
 from undersigned.encoding import JsonObject
 from undersigned.errors import (
-    CODES,
     ConfigurationError,
     FormatError,
     LedgerError,
@@ -34,6 +33,7 @@ from undersigned.runtime import ControlPart
         (LedgerUnavailable("store_unavailable", "why"), 500, {}),
         (LedgerError("ledger_diverged", "why"), 500, {}),
         (TransportError("internal", "why"), 500, {}),
+        (TransportError("of no table", "why"), 500, {}),
         (TransportError("unreachable", "why"), 400, {}),
         (TimedOut("timeout", "why"), 503, {"detail": "why"}),
     ],
@@ -53,8 +53,8 @@ async def test_an_error_is_told_as_far_as_it_follows_from_what_was_sent(
         session.post(f"http://127.0.0.1:{listener.port}/x", json={}) as answer,
     ):
         body = await answer.json(content_type="application/problem+json")
-    meaning = CODES[error.code].meaning
-    assert answer.status == status
+    meaning = error.row.meaning
+    assert (answer.status, "WWW-Authenticate" in answer.headers) == (status, False)
     assert body == {"type": body["type"], "title": meaning, "code": error.code, "status": status, **told}
     assert body["type"].endswith(error.code)
 
