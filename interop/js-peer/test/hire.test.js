@@ -1,6 +1,7 @@
 /** Two of these peers over real sockets. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { dial } from '../src/link.js';
 import { service, two, until, whole } from '../support/peers.js';
 
 for (const suite of ['eddsa-jcs-2022', 'eddsa-rdfc-2022']) {
@@ -85,6 +86,31 @@ test('a provider that is there again gives a sign of life at once: its hirer cou
   provider.store.close();
   await made.provider({ port: provider.port, services });
   await until(() => hire.signs > 0, 20);
+});
+
+test('what was said before a restart moves nothing and is recorded by nobody when it is played again, in whatever order', async (t) => {
+  const made = await two(t);
+  const services = [{ ...service, run: () => new Promise(() => {}) }];
+  const [hirer, first] = [await made.hirer(), await made.provider({ services })];
+  const hire = await hirer.hire(made.order(first));
+  await until(() => hire.engagement.state.main === 'working' && hire.unanswered.length === 0);
+  clearInterval(hirer.timer); // it dials no more
+  first.kill();
+  first.store.close();
+  const provider = await made.provider({ port: first.port, services });
+  const { engagement } = /** @type {import('../src/conversation.js').Conversation} */ (provider.find(hire.id));
+  const held = () => [engagement.state.main, provider.store.size, ...['hirer', 'provider'].map((role) => engagement.moves[role].map(({ digest }) => digest).join())];
+  const before = held();
+  const link = await dial(provider.url, provider.did, hirer.self);
+  /** @type {string[]} */ const receipts = [];
+  link.listen(async (bytes) => {
+    const said = JSON.parse(bytes.toString());
+    if (said.type === 'Receipt') receipts.push(...said.of);
+  });
+  const own = hire.own.map(({ digest }) => digest);
+  for (const name of [...own].reverse()) link.send(/** @type {string} */ (hire.raw.get(name)));
+  await until(() => own.every((name) => receipts.includes(name)));
+  assert.deepEqual(held(), before);
 });
 
 // Each side is killed right after its n-th write, before anything that follows from it leaves, and comes back.
