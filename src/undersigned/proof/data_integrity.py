@@ -344,4 +344,9 @@ def verify_signature(
     options = dict(proof)
     del options["proofValue"]
     hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
-    public.verify(signature, hashed, low_s=not foreign)
+    try:
+        public.verify(signature, hashed, low_s=not foreign)
+    except ProofError as exc:
+        # Its operator may have replaced a key under the same id: say whose document to look at.
+        text = f"{exc.message}; the key is that of {str(proof['verificationMethod'])!a:.200}"
+        raise ProofError(exc.code, text, path=exc.path) from exc

@@ -113,6 +113,17 @@ def test_an_unknown_suite_makes_no_proof(suite: Any) -> None:
             function()
 
 
+@pytest.mark.parametrize(("suite", "key"), SUITES)
+def test_who_is_refused_by_another_key_under_the_same_id_is_told_which(suite: str, key: Key) -> None:
+    """A document that changed meanwhile has it: the operator looks there."""
+    signed = key.signed(contract(), suite)
+    another = Key(key.kind, bytes([7]) * (48 if key.kind == "P-384" else 32))
+    with pytest.raises(ProofError) as caught:
+        verify_proof(signed, key=lambda method, purpose: another.public, purpose="assertionMethod")
+    assert caught.value.code == "proof_invalid"
+    assert caught.value.message.endswith(f"; the key is that of {key.method!a:.200}")
+
+
 def test_what_a_proof_covers() -> None:
     """The document without proofs, but with those that are built on: each by its id, and each exactly one."""
     document = {"id": "urn:x:0", "proof": [{"id": "urn:x:1"}, {"id": "urn:x:2"}, {"id": "urn:x:2"}, {}, "x"]}
