@@ -527,7 +527,7 @@ def test_local_state_listens_on_loopback_alone(host: str, command: tuple[str, ..
     file.write_text(file.read_text().replace('host = "127.0.0.1"', f'host = "{host}"'))
     ran = refused(home, *command)
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
-    assert "loopback" in ran.error["message"]
+    assert "listens on 127.0.0.1, not on" in ran.error["message"]
 
 
 def edited(home: Path, name: str, **changes: object) -> None:
