@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from websockets.sync.client import ClientConnection, connect
+
+from support import program
 
 START_SECONDS = 60
 ANSWER_SECONDS = 30
@@ -70,21 +69,12 @@ class Tab:
             self.call("Input.dispatchDragEvent", type=kind, x=100, y=100, data=data)
 
 
-def chromium() -> str:
-    """The program; a test that needs it is skipped where there is none, and fails where CI runs it."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    if os.environ.get("CI"):
-        pytest.fail("there is no Chromium; Debian has it as the package chromium")
-    pytest.skip("there is no Chromium here")
-
-
 @contextmanager
 def browser(folder: Path) -> Iterator[Tab]:
     """A browser with a profile of its own in `folder`, and its one page; it may connect to nothing."""
     command = [
-        *(chromium(), "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}"),
+        program("chromium", "chromium-browser", "google-chrome"),
+        *("--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}"),
         *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
         "about:blank",

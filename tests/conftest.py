@@ -18,7 +18,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from support import conformance_dir, waiting_tasks
+from support import conformance_dir, lacks, waiting_tasks
 from undersigned.attestation.quick_schemas import import_jsonschema
 from undersigned.runtime import signers
 from undersigned.transport import ports
@@ -111,12 +111,7 @@ def pytest_collection() -> Generator[None, object, object]:
 def conformance() -> Path:
     """The published vectors. Without them a test is skipped; on CI their absence is a failure."""
     found = conformance_dir()
-    if found is None:
-        reason = "published vectors not found: set UNDERSIGNED_CONFORMANCE"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return found or lacks("published vectors not found: set UNDERSIGNED_CONFORMANCE")
 
 
 @pytest.fixture(scope="session", autouse=True)

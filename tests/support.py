@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +25,21 @@ def conformance_dir() -> Path | None:
     named = os.environ.get("UNDERSIGNED_CONFORMANCE")
     found = Path(named) if named else ROOT.parent / "shared" / "conformance"
     return found if found.is_dir() else None
+
+
+def lacks(what: str) -> NoReturn:
+    """Ends a test that cannot run on this machine: it is skipped, and fails where CI runs it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def program(*names: str) -> str:
+    """The path of a program that a test needs, which has one of these names."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    lacks(f"{names[0]} is not installed")
 
 
 def examples(most: int) -> int:

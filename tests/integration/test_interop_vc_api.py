@@ -18,7 +18,7 @@ import pytest
 
 from integration.commands import UNDERSIGNED, environment, running, undersigned
 from integration.hires import free_ports
-from support import ROOT
+from support import ROOT, program
 from undersigned.errors import ConfigurationError
 from undersigned.jsonld import CONTEXTS
 from undersigned.runtime import ControlPart, Home, control_at, create_home
@@ -115,14 +115,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 def node(daemon: Suite, *arguments: str) -> dict[str, Any]:
-    if (program := shutil.which("node")) is None:
-        pytest.skip("no node on this machine: the suites, and their configuration, are JavaScript")
     (copy, *_) = commands("sh")[0].split(" && ")
     subprocess.run(["sh", "-c", copy], cwd=daemon.folder, env=environment(UNDERSIGNED=str(ROOT)), check=True)
     (daemon.folder / "suite.mjs").write_text(AS_A_SUITE)
     env = environment(UNDERSIGNED_HOME=str(daemon.folder / "suite"), BASE_URL=daemon.url)
     ran = subprocess.run(
-        [program, "suite.mjs", *arguments], cwd=daemon.folder, env=env, capture_output=True, text=True, timeout=60
+        [program("node"), "suite.mjs", *arguments],
+        cwd=daemon.folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,7 +21,7 @@ import pytest
 
 from integration.hires import free_ports, until
 from integration.test_js_peer import SLOW, Js, assert_one_story, company
-from support import ROOT
+from support import ROOT, program
 from undersigned.daemon import Peer
 from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError
@@ -33,7 +32,7 @@ from undersigned.testing import ARBITER
 
 Side = Literal["it", "ours"]
 KILLER = Path(__file__).with_name("kill_at_sync.mjs")
-STRACE = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e")
+STRACE = ("-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e")
 MOST_SYNCS = 60
 PATIENCE_SECONDS = 90
 SEED, SOME, FIRST_SYNCS = 25, 6, 9
@@ -100,7 +99,7 @@ class Hired:
 
         await self.here.aclose()
         self.peer = None
-        traced = await self._served(*STRACE, f"inject=fdatasync:signal=SIGKILL:when={sync}")
+        traced = await self._served(program("strace"), *STRACE, f"inject=fdatasync:signal=SIGKILL:when={sync}")
         return reviving()
 
     async def _served(self, *before: str) -> asyncio.subprocess.Process:
@@ -258,15 +257,9 @@ async def killed_at(sync: int, role: Role, side: Side, way: str, folder: Path) -
     return at.killed
 
 
-def needs(side: Side) -> None:
-    if side == "ours" and shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-
-
 @pytest.mark.parametrize(("role", "side", "way"), Random(SEED).sample(PLAYED, SOME))
 async def test_it_goes_on_where_it_was_killed(role: Role, side: Side, way: str, tmp_path: Path) -> None:
     """HIRE-CHN-07, HIRE-LIF-13: at one sync of each of these."""
-    needs(side)
     sync = Random(f"{SEED} {role} {side} {way}").randint(1, FIRST_SYNCS)
     await killed_at(sync, role, side, way, tmp_path / "one")
 
@@ -276,7 +269,6 @@ async def test_it_goes_on_where_it_was_killed(role: Role, side: Side, way: str, 
 @pytest.mark.parametrize(("role", "side", "way"), PLAYED)
 async def test_it_goes_on_wherever_it_was_killed(role: Role, side: Side, way: str, tmp_path: Path) -> None:
     """HIRE-CHN-07, HIRE-LIF-13: at every sync."""
-    needs(side)
     sync = 1
     while await killed_at(sync, role, side, way, tmp_path / str(sync)):
         sync += 1

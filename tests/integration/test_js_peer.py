@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -25,7 +24,7 @@ from msgspec.structs import replace
 from integration.carried import heads, judged, rows_of
 from integration.commands import undersigned
 from integration.hires import REPORT, did_of, free_ports, until
-from support import ROOT
+from support import ROOT, lacks, program
 from undersigned.contract import Price
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import canonicalize, decode_json
@@ -45,18 +44,12 @@ FIRST_LINE = REPORT.split(b"\n", 1)[0]
 
 def node() -> str:
     """The Node to run it with; without it, or without what it needs, the test is skipped, and in CI it fails."""
-    found = shutil.which("node")
-    missing = "node is not installed" if found is None else ""
-    if found is not None:
-        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
-        if int(version.strip().removeprefix("v").split(".")[0]) < 20:
-            missing = f"node {version.strip()} is older than 20"
-    if not missing and not (PEER / "node_modules").is_dir():
-        missing = "interop/js-peer/node_modules is not there: npm ci in interop/js-peer"
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    if missing or found is None:
-        pytest.skip(missing)
+    found = program("node")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    if int(version.strip().removeprefix("v").split(".")[0]) < 20:
+        lacks(f"node {version.strip()} is older than 20")
+    if not (PEER / "node_modules").is_dir():
+        lacks("interop/js-peer/node_modules is not there: npm ci in interop/js-peer")
     return found
 
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -23,21 +22,25 @@ from random import Random
 import pytest
 
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
-from support import ROOT
+from support import ROOT, program
 from undersigned.daemon import HireResult, Peer
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
-]
+pytestmark = pytest.mark.timeout(600)
 MOST_SYNCS = 60
 PATIENCE_SECONDS = 240
 """Of one step of a hire: traced processes, several hires beside each other, on a machine that does other things too."""
 _started: list[int] = []
 AT_ONCE = 4
 """Hires that run beside each other, each killed at another sync."""
+
+
+@pytest.fixture(autouse=True)
+def strace() -> str:
+    return program("strace")
+
+
 DECISIVE = ("Acceptance", "Seal", "Delivery", "Closing")
 """What must not be half stored."""
 OTHERS, SEED = 2, 84

@@ -22,7 +22,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation
-from support import ROOT, refuses
+from support import ROOT, program, refuses
 from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError
 from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger
@@ -35,12 +35,11 @@ NAME = engagement()
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that makes syncs fail, built for this machine."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("making sync calls fail needs Linux and a C compiler")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("making sync calls fail needs Linux")
     built = tmp_path_factory.mktemp("faults") / "faults.so"
     source = Path(__file__).with_name("faults.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", built, source, "-ldl"], check=True, timeout=60)
+    subprocess.run([program("cc", "gcc"), "-shared", "-fPIC", "-o", built, source, "-ldl"], check=True, timeout=60)
     return built
 
 

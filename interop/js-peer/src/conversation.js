@@ -329,7 +329,7 @@ export class Conversation {
 
   /** The same because the other side asks: a `Sync` is small, and what is said again for it may be much. What it may not ask for comes again by time. */
   async repeatAsked() {
-    if (this.peer.mayAsk(this.with)) this.peer.mayAsk(this.with, await this.repeat());
+    if (this.peer.mayAsk(this.with)) this.peer.saidAgain(this.with, await this.repeat());
   }
 
   // ---------------------------------------------------------------- heard

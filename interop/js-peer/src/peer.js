@@ -236,14 +236,17 @@ export class Peer {
     return false;
   }
 
-  /** Whether a party may have said again what it asks for; `bytes` of that were. @param {string} did @param {number} [bytes] */
-  mayAsk(did, bytes = 0) {
-    const now = performance.now();
-    for (const [one, { since }] of this.asked) { if (now >= since + MINUTE) this.asked.delete(one); else break; }
-    const had = this.asked.get(did) ?? { since: now, bytes: 0 };
-    had.bytes += bytes;
-    if (bytes > 0) this.asked.set(did, had);
-    return had.bytes < ASKED;
+  /** Whether a party may have said again what it asks for. @param {string} did */
+  mayAsk(did) {
+    const before = performance.now() - MINUTE;
+    for (const [one, { since }] of this.asked) { if (since <= before) this.asked.delete(one); else break; }
+    return (this.asked.get(did)?.bytes ?? 0) < ASKED;
+  }
+
+  /** Counts what was said again because a party asked. @param {string} did @param {number} bytes */
+  saidAgain(did, bytes) {
+    const { since, bytes: had } = this.asked.get(did) ?? { since: performance.now(), bytes: 0 };
+    if (bytes > 0) this.asked.set(did, { since, bytes: had + bytes });
   }
 
   checkpoint() { return checkpoint(this.did, this.ledger, this.key, this.publicKey); }

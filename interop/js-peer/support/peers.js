@@ -9,6 +9,8 @@ import { Peer } from '../src/peer.js';
 
 const REPORT = Buffer.from('All is well.\nDetails follow.');
 export const service = { task: 'summary', summary: 'a summary', price: { amount: '4', currency: 'EUR' }, ...handlers.summary };
+/** Its work never ends. */
+export const endless = { ...service, run: () => new Promise(() => {}) };
 
 /** @param {() => boolean} holds @param {number} [seconds] */
 export async function until(holds, seconds = 30) {

@@ -13,7 +13,8 @@ test('a move that came again has a receipt, also where only a later move than it
 
 test('what a party lacks is said again as often as it asks, up to 64 MiB in a minute (page 10, section 10.4)', async () => {
   let said = 0;
-  const peer = /** @type {any} */ ({ asked: new Map(), mayAsk: Peer.prototype.mayAsk });
+  const { mayAsk, saidAgain } = Peer.prototype;
+  const peer = /** @type {any} */ ({ asked: new Map(), mayAsk, saidAgain });
   const asks = (/** @type {string} */ who, bytes = 40 * 1024 * 1024) => Conversation.prototype.repeatAsked.call(/** @type {any} */ ({ peer, with: who, repeat: async () => { said += 1; return bytes; } }));
   await asks('nobody lacks anything', 0);
   assert.equal(peer.asked.size, 0);

@@ -12,7 +12,7 @@ import { Engagement } from '../src/machine.js';
 import { say } from '../src/owner.js';
 import { SPEC } from '../src/spec.js';
 import { history, move } from '../support/history.js';
-import { service, two, until } from '../support/peers.js';
+import { endless, two, until } from '../support/peers.js';
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(`${SPEC}/vectors/journals/${path}`, 'utf8'));
 
@@ -126,8 +126,7 @@ test('nor what an acceptance follows, which would come to another place', async 
 /** A hire that is worked on, whose provider refuses what the hirer says of some types. @param {import('node:test').TestContext} t @param {string} refused @param {string} [main] */
 async function refusing(t, refused, main = 'working') {
   const made = await two(t);
-  const never = { ...service, run: () => new Promise(() => {}) };
-  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [never] })];
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [endless] })];
   /** @type {string[]} */ const told = [];
   const { judge } = Engagement.prototype;
   t.mock.method(Engagement.prototype, 'judge', /** @this {Engagement} */ function refuse(/** @type {any} */ message, /** @type {any} */ facts) {

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { dial } from '../src/link.js';
-import { service, two, until, whole } from '../support/peers.js';
+import { endless, service, two, until, whole } from '../support/peers.js';
 
 for (const suite of ['eddsa-jcs-2022', 'eddsa-rdfc-2022']) {
   for (const opens of ['hirer', 'provider']) {
@@ -77,27 +77,25 @@ test('statements that nobody makes are declined: for want of them whatever is ma
 
 test('a provider that is there again gives a sign of life at once: its hirer counts from the last one', async (t) => {
   const made = await two(t);
-  const services = [{ ...service, run: () => new Promise(() => {}) }];
-  const [hirer, provider] = [await made.hirer(), await made.provider({ services })];
+  const [hirer, provider] = [await made.hirer(), await made.provider({ services: [endless] })];
   const hire = await hirer.hire(made.order(provider));
   await until(() => hire.engagement.state.main === 'working' && hire.unanswered.length === 0);
   assert.equal(hire.signs, 0);
   provider.kill();
   provider.store.close();
-  await made.provider({ port: provider.port, services });
+  await made.provider({ port: provider.port, services: [endless] });
   await until(() => hire.signs > 0, 20);
 });
 
 test('what was said before a restart moves nothing and is recorded by nobody when it is played again, in whatever order', async (t) => {
   const made = await two(t);
-  const services = [{ ...service, run: () => new Promise(() => {}) }];
-  const [hirer, first] = [await made.hirer(), await made.provider({ services })];
+  const [hirer, first] = [await made.hirer(), await made.provider({ services: [endless] })];
   const hire = await hirer.hire(made.order(first));
   await until(() => hire.engagement.state.main === 'working' && hire.unanswered.length === 0);
   clearInterval(hirer.timer); // it dials no more
   first.kill();
   first.store.close();
-  const provider = await made.provider({ port: first.port, services });
+  const provider = await made.provider({ port: first.port, services: [endless] });
   const { engagement } = /** @type {import('../src/conversation.js').Conversation} */ (provider.find(hire.id));
   const held = () => [engagement.state.main, provider.store.size, ...['hirer', 'provider'].map((role) => engagement.moves[role].map(({ digest }) => digest).join())];
   const before = held();

@@ -8,7 +8,7 @@ import { keyOfDidKey } from '../src/keys.js';
 import { owed } from '../src/owed.js';
 import { makeProof } from '../src/proofs.js';
 import { say } from '../src/owner.js';
-import { service, two, until } from '../support/peers.js';
+import { endless, two, until } from '../support/peers.js';
 
 const arbiter = keyOfDidKey(randomBytes(32));
 const DAY = 86400;
@@ -16,7 +16,7 @@ const DAY = 86400;
 /** A hire that is worked on, and its two sides. @param {import('node:test').TestContext} t */
 async function working(t) {
   const made = await two(t);
-  const [hirer, provider] = [await made.hirer({ hookToken: 'a token' }), await made.provider({ services: [{ ...service, run: () => new Promise(() => {}) }] })];
+  const [hirer, provider] = [await made.hirer({ hookToken: 'a token' }), await made.provider({ services: [endless] })];
   const ours = await hirer.hire({ ...made.order(provider), arbiter: arbiter.method.split('#')[0] });
   await until(() => provider.conversations.get(ours.id)?.engagement.state.main === 'working');
   const theirs = /** @type {import('../src/conversation.js').Conversation} */ (provider.conversations.get(ours.id));
