@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError
 from undersigned.ledger import open_ledger
 from undersigned.protocol import Role
-from undersigned.runtime import Home, Job, OfferPart, SystemClock
+from undersigned.runtime import ContractOrder, Home, Job, OfferPart, SystemClock, leave_order
 from undersigned.testing import ARBITER
 
 Side = Literal["it", "ours"]
@@ -55,7 +56,6 @@ class Hired:
         self.role, self.js, self.home, self.id = role, js, home, ""
         self.here = AsyncExitStack()
         """What we run."""
-        self.peer: Peer | None = None
         self.killed = False
         self._options, self._port = options, port
         self._there = AsyncExitStack()
@@ -98,7 +98,6 @@ class Hired:
             await self._served()
 
         await self.here.aclose()
-        self.peer = None
         traced = await self._served(program("strace"), *STRACE, f"inject=fdatasync:signal=SIGKILL:when={sync}")
         return reviving()
 
@@ -138,6 +137,16 @@ class Hired:
                 await self.js.ask(f"/hires/{self.id}/say", {"type": type, **members})
             await asyncio.sleep(0.1)
 
+    async def ordered(self, act: str, **body: Any) -> None:
+        """Our owner orders something, once; whichever process is there carries it out, and answers."""
+        shown = await self.told()
+        order = ContractOrder(act=act, contract=shown["contract"], body=body)
+        answer = leave_order(self.home.orders, act, order)
+        while not answer.exists():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+        answered = json.loads(answer.read_bytes())
+        assert answered["ok"], answered
+
     async def over(self) -> dict[str, Any]:
         """What it tells, once it is over for both."""
         while True:
@@ -168,11 +177,9 @@ async def finished(at: Hired) -> None:
 
 async def suspended(at: Hired) -> None:
     if at.role == "hirer":
-        assert at.peer is not None
-        (conversation,) = at.peer.conversations.values()
-        await at.peer.changes.suspend(conversation, seconds=600)
+        await at.ordered("suspend", seconds=600)
         await at.comes_to("suspended")
-        await at.peer.changes.resume(conversation)
+        await at.ordered("resume")
     else:
         await at.says("Suspend")
         await at.says("Resume")
@@ -182,9 +189,7 @@ async def suspended(at: Hired) -> None:
 
 async def cancelled(at: Hired) -> None:
     if at.role == "hirer":
-        assert at.peer is not None
-        (conversation,) = at.peer.conversations.values()
-        await at.peer.changes.cancel(conversation)
+        await at.ordered("cancel")
     else:
         await at.says("Cancel")
 
@@ -207,8 +212,7 @@ PLAYED: list[tuple[Role, Side, str]] = [
     *(("hirer", "it", way) for way in WAYS),
     *(("provider", "it", way) for way in WAYS),
     *(("provider", "ours", way) for way in WAYS),
-    # The owner of a process that is killed would have to say the others.
-    *(("hirer", "ours", way) for way in ("finished", "disputed")),
+    *(("hirer", "ours", way) for way in WAYS),
 ]
 """The role that is ours, the side that is killed, and what happens."""
 
@@ -225,7 +229,7 @@ async def at_work(role: Role, way: str, folder: Path) -> AsyncGenerator[Hired]:
     await at.serve()
     hire: asyncio.Future[Any] | None = None
     try:
-        at.peer = peer = await at.here.enter_async_context(Peer.open(home))
+        peer = await at.here.enter_async_context(Peer.open(home))
         if role == "hirer":
             order: Any = {"task": "slow", "inputs": {"report": report}, "price": "5 EUR", "at": js.url}
             hire = asyncio.ensure_future(peer.hire(js.did, **arbiter, **order))
