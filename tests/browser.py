@@ -58,9 +58,9 @@ class Tab:
 
     def choose(self, selector: str, *files: Path) -> None:
         """Gives files to a file picker, as a person does."""
-        root = self.call("DOM.getDocument")["root"]["nodeId"]
-        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+        # By its number in a document that was asked for, the browser would tell of all that changes there from then on.
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")["result"]
+        self.call("DOM.setFileInputFiles", objectId=found["objectId"], files=[str(file) for file in files])
 
     def drop(self, *files: Path) -> None:
         """Drops files onto the page, as a person does."""
@@ -84,7 +84,7 @@ def browser(folder: Path) -> Iterator[Tab]:
     try:
         with connect(_address(folder, process), max_size=None, open_timeout=START_SECONDS) as connection:
             tab = Tab(connection)
-            for domain in ("Page", "DOM", "Runtime", "Log", "Network"):
+            for domain in ("Page", "Runtime", "Log", "Network"):
                 tab.call(f"{domain}.enable")
             yield tab
     finally:
