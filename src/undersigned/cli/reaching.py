@@ -50,10 +50,10 @@ async def tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
 
 async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event) -> None:
     """Whenever nothing was `heard` of a hire for a while: that our own store takes nothing, or, if the provider had
-    answered before, who owes what by when; once for each. The other side may leave it at that, and the terms give it
-    hours.
+    answered before, who owes what by when, and why it is not reached; once for each. The other side may leave it at
+    that, and the terms give it hours.
     """
-    told = ""
+    told = set[str]()
     while True:
         heard.clear()
         with suppress(TimeoutError):
@@ -67,9 +67,11 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
             text = owed_in_words(due["moves"], due["owes"], due["by"], due["why"])
         else:
             continue
-        if text != told:  # the connection may come and go meanwhile
-            told = text
-            tell_waits(out, due, text)
+        away = "" if due["untaken"] else due["unreached"] or ""
+        one = text + away.partition(":")[0]  # the connection may come and go meanwhile, and each attempt fail otherwise
+        if one not in told:
+            told.add(one)
+            tell_waits(out, due, f"{text}; the other side is not reached: {plain(away)}" if away else text)
 
 
 def hint_at(error: UndersignedError) -> None:

@@ -23,6 +23,7 @@ DUE = {
     "by": "2026-11-24T10:30:00Z",
     "why": "the closing of the books",
     "untaken": None,
+    "unreached": None,
 }
 
 
@@ -55,6 +56,28 @@ def test_who_is_waited_for_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys:
     ]
     asyncio.run(told_after([DUE], as_json=True))
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"kind": "waits", **DUE}]
+
+
+def test_why_the_other_side_is_not_reached_is_told_once_for_each_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under a contract one whose DID document is gone is away until a deadline: whoever waits can ask its operator."""
+    monkeypatch.setattr(reaching, "QUIET_SECONDS", 0.0)
+    gone = {**DUE, "unreached": "did_unresolvable: https://globex.example/.well-known/did.json answered 404"}
+    moved = {**DUE, "unreached": "did_unresolvable: https://globex.example/.well-known/did.json answered 410"}
+    down = {**DUE, "unreached": "unreachable: nobody listens"}
+    asyncio.run(told_after([DUE], [gone], [DUE], [moved], [down], [gone], as_json=False))
+    owed = "still waiting; owed: Closing, by the provider by 2026-11-24T10:30:00Z (the closing of the books)"
+    assert (
+        capsys.readouterr().out.split()
+        == " ".join(
+            (
+                owed,
+                f"{owed}; the other side is not reached: {gone['unreached']}",
+                f"{owed}; the other side is not reached: {down['unreached']}",
+            )
+        ).split()
+    )
 
 
 def test_our_own_store_is_not_the_silence_of_the_other_side(

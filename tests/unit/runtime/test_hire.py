@@ -334,6 +334,9 @@ def test_who_was_not_reached_is_told_why(open_world: Open) -> None:
     world = open_world(held=True)
     _, task = hired(world)
     world.hirer.links.last_error[world.provider.did] = TransportError("handshake_failed", "no TLS there")
+    world.settle(1)
+    (status,) = world.hirer.status()
+    assert (status["connected"], status["unreached"]) == (False, "handshake_failed: no TLS there")
     world.settle(31)
     with pytest.raises(TransportError, match=r"no TLS there; tried for 30 s") as caught:
         task.result()

@@ -418,13 +418,16 @@ class Agent(Offering):
     # ------------------------------------------------------------------ for people
 
     def status(self) -> list[dict[str, Any]]:
-        """Every engagement that is not over: its state, who owes what by when, and in `untaken` why our own store takes
-        nothing of it, or None.
+        """Every engagement that is not over: its state, who owes what by when, in `untaken` why our own store takes
+        nothing of it, and in `unreached` why the peer was not reached the last time, while there is no connection; or
+        None.
         """
         found: list[dict[str, Any]] = []
         for conversation in self.conversations.values():
             engagement = conversation.engagement
             due = owed(engagement)
+            connected = self.links.connected(engagement.peer)
+            unreached = None if connected else self.links.last_error.get(engagement.peer)
             found.append(
                 {
                     "engagement": engagement.id,
@@ -437,8 +440,9 @@ class Agent(Offering):
                     "moves": list(due.moves),
                     "by": due.by,
                     "why": due.why,
-                    "connected": self.links.connected(engagement.peer),
+                    "connected": connected,
                     "untaken": str(conversation.untaken) if conversation.untaken is not None else None,
+                    "unreached": str(unreached) if unreached is not None else None,
                 }
             )
         return found
