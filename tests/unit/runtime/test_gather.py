@@ -63,6 +63,17 @@ async def test_a_document_is_remembered_as_long_as_the_caller_allows() -> None:
     await gatherer.close()
 
 
+@pytest.mark.parametrize("media_type", ["application/did+json", "application/octet-stream", "text/html", None])
+async def test_a_document_is_what_its_bytes_say(media_type: str | None) -> None:
+    """HIRE-DID-04: hosts of static files go by the ending of a name, and a page in place of a document shows as one."""
+    fields = f"Content-Type: {media_type}\r\n" if media_type else ""
+    async with site() as here, gathering() as gatherer:
+        here.serves(document_of(here.did), fields=fields)
+        assert (await gatherer.document(here.did)).id == here.did
+        here.serves(b"<!doctype html><title>not here</title>", fields=fields)
+        await refused(gatherer.document(here.did, max_age_seconds=0), "did_document_invalid")
+
+
 async def test_a_failure_is_not_remembered_and_does_not_replace() -> None:
     clock = Seconds()
     gatherer = Gatherer(local=True, clock=clock)
