@@ -45,10 +45,8 @@ def parse_did_url(text: str) -> ParsedDidUrl:
 
     Source: DID Core, section 3.2
     """
-    if len(text) > MAX_LENGTH or not _DIDURL.search(text):
-        raise VerificationError("did_document_invalid", f"expected a DID URL, got {text[:80]!a}")
-    parts = _PARTS.fullmatch(text)
-    if parts is None:  # The first pattern is the narrower one.
+    parts = _PARTS.fullmatch(text) if len(text) <= MAX_LENGTH and _DIDURL.search(text) else None
+    if parts is None:
         raise VerificationError("did_document_invalid", f"expected a DID URL, got {text[:80]!a}")
     did, method, specific, path, query, fragment = parts.groups()
     return ParsedDidUrl(did, method, specific, path, query, fragment)

@@ -419,8 +419,6 @@ def _noted(engagement: Engagement, fact: Noted) -> Changes:
             return {"contract": replace(contract, cursor=fact.value)}
         case "listening" if contract is not None:
             return {"contract": replace(contract, listens_since=fact.at)}
-        case "waived" if contract is not None:
-            return {"contract": replace(contract, missed=tuple(m for m in contract.missed if m != fact.value))}
         case "done":
             return {"done": (*engagement.done, fact.value)} if fact.value not in engagement.done else {}
         case "freed":

@@ -125,7 +125,7 @@ def _closes_later(engagement: Engagement, by: Instant | None, at: Instant) -> bo
 
 
 def _late_start(engagement: Engagement) -> bool:
-    """In `working`: the hirer started later than agreed, and we have not forgiven it."""
+    """In `working`: the hirer started later than agreed."""
     return engagement.contract is not None and "start" in engagement.contract.missed
 
 

@@ -415,7 +415,6 @@ def test_facts() -> None:
     playbook = Playbook("ready")
     party = playbook.hirer.party
     party.note("cursor", "nowhere")
-    party.note("waived", "start")
     assert party.engagement.contract is None
     party.note("done", "one")
     party.note("done", "one")
