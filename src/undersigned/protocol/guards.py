@@ -17,7 +17,6 @@ from typing import Final, cast
 from undersigned.contract import ContractDocument, canonical_document
 from undersigned.encoding import Digest, digest_bytes, digest_of, from_struct, shift
 from undersigned.messages import (
-    VERSIONS,
     Acceptance,
     Bid,
     Inquiry,
@@ -61,12 +60,10 @@ DEFAULT_SEAL_GRACE_SECONDS: Final = 120
 
 
 def opens_engagement(case: Case) -> None:
-    """The engagement's id belongs to these parties and nonce; a version of ours is among those offered."""
+    """The engagement's id belongs to these parties and nonce. That a version of ours is offered says its envelope."""
     engagement, move = case.engagement, cast(Inquiry, case.move.message)
     made = engagement_id(engagement.hirer, engagement.provider, move.nonce)
     expect(made == engagement.id, "wrong_negotiation", "engagement of these parties and nonce", engagement.id, made)
-    if not set(move.versions) & set(VERSIONS):
-        raise Refused("version_not_supported", f"versions: expected one of {VERSIONS}, came {move.versions}")
 
 
 def echoes_and_picks(case: Case) -> None:

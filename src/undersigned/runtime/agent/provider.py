@@ -93,7 +93,7 @@ class ProviderSide:
             # Opening ourselves, and tenders, are for later; the hirer hears what would do.
             return Say("Withdraw", {"reason": "opens", "needed": (Need(code="opens", member="opens"),)})
         suite = first_suite(inquiry.suites, identity.kind)
-        if suite is None or "1.0" not in inquiry.versions:
+        if suite is None:
             return Say("Withdraw", {"reason": "version_not_supported"})
         if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.places.full(service.task):
             return await agent.bookings.no_room(conversation, engagement, service.task)
