@@ -25,6 +25,7 @@ from undersigned.encoding import (
 )
 from undersigned.evidence import tamper
 from undersigned.messages import Presentation
+from undersigned.proof import make_proof, prepare
 from undersigned.testing import Actor, Say, presentation
 
 CHECKED = 10
@@ -194,6 +195,18 @@ def _unsigned(hire: Hire) -> Say:
         party.engagement.id, party.now, challenge=party.engagement.got[-1], domain=party.engagement.peer
     )
     return presentation(presentation={name: value for name, value in made.items() if name != "proof"})
+
+
+def _no_credential(hire: Hire) -> Say:
+    """A presentation that its holder signed, of a text among the credentials."""
+    party = hire.provider
+    made = party.actor.present(
+        party.engagement.id, party.now, challenge=party.engagement.got[-1], domain=party.engagement.peer
+    )
+    config: Any = {name: value for name, value in made.pop("proof").items() if name != "proofValue"}
+    made |= {"verifiableCredential": ["a credential"]}
+    proof = make_proof(made, config, party.actor.signature(prepare(made, config, party.actor.kind)))
+    return presentation(presentation={**made, "proof": proof})
 
 
 def _by_web(key: Actor) -> Callable[[Hire], JsonObject]:
@@ -500,6 +513,10 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "of another holder": (lambda: packed(say=lambda hire: _presented(hire, by=TWO)), "holder_mismatch"),
     "nobody signed it": (lambda: packed(say=_unsigned), "proof_missing"),
+    "shown, what is no credential": (
+        lambda: packed(say=_no_credential),
+        "evidence_invalid",
+    ),
     "revoked and allowed": (lambda: packed(credential, lists=(status_list(places=(9,)),)), "revoked"),
     "revoked and denied": (lambda: packed(credential, lists=(status_list(places=(9,)),), outcome="deny"), ""),
     "another revoked": (lambda: packed(credential, lists=(status_list(places=(8, 10)),)), ""),
