@@ -675,6 +675,21 @@ async def test_a_notification_that_asks_for_an_action_goes_nowhere(world: World)
     assert len(await world.refusals()) == before + 1
 
 
+async def test_a_notification_under_a_contract_that_is_suspended_goes_nowhere(world: World) -> None:
+    """HIRE-MCP-07, HIRE-MCP-12: it asks for no action, and the server hears nothing under what is not in force."""
+    (conversation,) = world.acme.conversations.values()
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    before = await world.refusals()
+    async with door(world) as at:
+        await world.acme.changes.suspend(conversation, seconds=600)
+        heard = await at.send(told)
+        assert (heard.status_code, heard.content, at.upstream.requests) == (202, b"", [])
+        await world.acme.changes.resume(conversation)
+        await at.send(told)
+        assert len(at.upstream.requests) == 1
+    assert await world.refusals() == [*before, ("notifications/initialized", "state")]
+
+
 @pytest.mark.parametrize(
     ("events", "passes"),
     [

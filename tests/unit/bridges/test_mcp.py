@@ -253,6 +253,22 @@ def test_a_call_without_an_id_is_a_refusal_and_another_notification_is_none(
     assert (step.refused is not None) == recorded
 
 
+def test_a_notification_that_the_gate_turns_away_is_dropped_and_ends_no_request(exchange: Exchange) -> None:
+    """HIRE-MCP-07: nothing answers it; what is open is answered as before."""
+    asked(exchange, "tools/list")
+    step = exchange.from_client(json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}).encode())
+    assert isinstance(step, ToServer)
+    error = ScopeError("contract_expired", "it is over", clause="contract")
+    assert exchange.refuse(step, error) == Dropped("notifications/initialized is not let in", error)
+    assert isinstance(exchange.from_server(result({"tools": []})), ToClient)
+
+
+@pytest.mark.parametrize("id", [None, 1.5, True, [1], "x" * 129])
+def test_a_request_of_the_server_whose_id_is_none_is_not_answered(exchange: Exchange, id: object) -> None:
+    """HIRE-MCP-07: an answer could name no request of its."""
+    assert isinstance(exchange.from_server(request("sampling/createMessage", {}, id)), Dropped)
+
+
 def test_progress_and_change_pass_and_nothing_else_is_told(exchange: Exchange) -> None:
     """HIRE-MCP-07."""
 
