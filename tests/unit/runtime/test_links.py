@@ -38,7 +38,13 @@ def keeping(who: Attacker = KEEPER, **options: Any) -> Links:
         raise AssertionError(did)
 
     given: dict[str, Any] = {"clock": SystemClock(), "resolve": resolve, "limits": LOOSE}
-    given |= {"read": _nothing, "opened": lambda _: None, "lost": lambda _: None, "locate": _nothing}
+    given |= {
+        "read": _nothing,
+        "opened": lambda _: None,
+        "heard": lambda _: None,
+        "lost": lambda _: None,
+        "locate": _nothing,
+    }
     given |= {"wanted": lambda _: False, "spent": lambda _: False, "ahead_of": lambda _: None}
     return Links(who.identity, **given | options)
 
@@ -64,6 +70,27 @@ async def test_who_sends_without_a_pause_takes_turns_with_everybody() -> None:
     await theirs.close()
     await links._serve(ours)
     assert others == [READ_AT_ONCE * turn for turn in range(1, 7)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", [0, 2])
+async def test_who_dialled_is_there_once_it_has_said_something(said: int) -> None:
+    """HIRE-LIF-24: one that finds no DID document of ours proves itself, refuses our proof, and comes again for as long
+    as a contract is open. Each time the journal had two lines more: that it was back, and that it was lost.
+    """
+    seen: list[str] = []
+
+    async def reads(_channel: Channel, _raw: bytes) -> None:
+        seen.append("read")
+
+    links = keeping(read=reads, heard=lambda _: seen.append("heard"), lost=lambda _: seen.append("lost"))
+    ours, theirs = memory_pair()
+    ours.proved(PEER)
+    for _ in range(said):
+        await theirs.send(b"{}")
+    await theirs.close(1008, "proof_invalid")
+    await links._serve(ours)
+    assert seen == ["heard", *["read"] * said, "lost"][not said :]
 
 
 @pytest.mark.asyncio

@@ -124,6 +124,7 @@ class Agent(Offering):
             limits=ChannelLimits(local=configuration.local),
             read=self.intake.read,
             opened=self._opened,
+            heard=self.presences.back,
             lost=self._lost,
             locate=self.whereabouts.locate,
             wanted=self.whereabouts.wanted,
@@ -409,7 +410,6 @@ class Agent(Offering):
     def _opened(self, peer: Did) -> None:
         """First on every connection: our position in each engagement with this peer."""
         self.greetings.begin(peer)
-        self.presences.back(peer)
 
     def _lost(self, peer: Did) -> None:
         self.greetings.lost(peer)

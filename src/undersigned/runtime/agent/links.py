@@ -68,6 +68,7 @@ class Links:
         limits: ChannelLimits,
         read: Callable[[Channel, bytes], Awaitable[None]],
         opened: Callable[[Did], None],
+        heard: Callable[[Did], None],
         lost: Callable[[Did], None],
         locate: Callable[[Did], Awaitable[tuple[str, ...]]],
         wanted: Callable[[Did], bool],
@@ -75,10 +76,11 @@ class Links:
         ahead_of: Callable[[Did], int | None],
         ssl: SSLContext | None = None,
     ) -> None:
-        """`read` takes each message; `opened` is told of each proved connection, and `lost` when the last one to a peer
-        has ended; `locate` gives the URLs at which a peer may listen, the likeliest first; `wanted` says whether a
-        connection to a peer is still worth having, `spent` whether it has to wait before it may come again, `ahead_of`
-        by how many seconds our clock seems to be ahead of its; `ssl` replaces the system's certificate authorities.
+        """`read` takes each message; `opened` is told of each proved connection, `heard` of the first message on it,
+        and `lost` when the last one to a peer has ended; `locate` gives the URLs at which a peer may listen, the
+        likeliest first; `wanted` says whether a connection to a peer is still worth having, `spent` whether it has to
+        wait before it may come again, `ahead_of` by how many seconds our clock seems to be ahead of its; `ssl` replaces
+        the system's certificate authorities.
         """
         self._identity = identity
         self._clock = clock
@@ -86,6 +88,7 @@ class Links:
         self._limits = limits
         self._read = read
         self._opened = opened
+        self._heard = heard
         self._lost = lost
         self._locate = locate
         self._wanted = wanted
@@ -294,8 +297,10 @@ class Links:
         stretch = _Stretch()
         try:
             self._opened(peer)
+            raw = await channel.receive()
+            # Not before: whoever dialled may refuse our proof, and then it never was there.
+            self._heard(peer)
             while True:
-                raw = await channel.receive()
                 if len(mine) > 1 and self._turns.heard(peer, channel, asyncio.get_running_loop().time()):
                     _log.warning(
                         "a peer speaks on two connections by turns",
@@ -305,6 +310,7 @@ class Links:
                     )
                 await self._read(channel, raw)
                 await stretch.took_one()
+                raw = await channel.receive()
         except Closed as closed:
             if closed.detail.get("close_code") == 1008:
                 self._falls_out(peer)

@@ -63,7 +63,7 @@ class Presences:
             self.back(peer)  # while that was noted
 
     def back(self, peer: Did) -> None:
-        """There is a connection."""
+        """There is a connection, on which it says where it stands (HIRE-SYN-01)."""
         self._away.pop(peer, None)
         for conversation in self._under_contract(peer):
             if lost_at(conversation.facts) is not None:
