@@ -60,7 +60,9 @@ class Provider:
     async def killed_by(self, peer: Peer) -> None:
         """Goes on until it is cancelled; what it raises is why the provider is not there any more."""
         came, did = 0, self.home.document().id
-        async for event in peer.watchers.watch():
+        events = peer.watchers.listen()
+        while True:
+            event = await events.get()
             came += event.kind == "received" and event.message is not None and event.message.sender == did
             if self._after and came >= self._after[0]:
                 self._after.pop(0)

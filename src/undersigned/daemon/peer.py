@@ -296,10 +296,6 @@ class Peer(Agent):
                 if listener is not None:
                     rest.push_async_callback(listener.stop)
 
-    async def __aenter__(self) -> Peer:
-        await self.start()
-        return self
-
     @property
     def control_url(self) -> str:
         """Where the control listener is reached on this machine; empty if there is none."""

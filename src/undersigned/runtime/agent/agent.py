@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -275,7 +275,7 @@ class Agent(Offering):
             if self._ledger is not None:
                 rest.push_async_callback(self.meeting.beliefs.close)
 
-    async def __aenter__(self) -> Agent:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from undersigned.encoding import Digest, EngagementId
@@ -27,18 +26,6 @@ class Watchers:
         """Who hears events, by engagement; None: of all. While it is empty, `tell` need not be called."""
         self._followed: dict[Hears, list[EngagementId | None]] = {}
         """What each of them hears of."""
-
-    async def watch(self, engagement: EngagementId | None = None) -> AsyncIterator[Event]:
-        """Events of one engagement, until it is over, or of all, for ever."""
-        events = self.listen(engagement)
-        try:
-            while True:
-                event = await events.get()
-                yield event
-                if engagement is not None and event.kind == "over":
-                    return
-        finally:
-            self.unlisten(events)
 
     def listen(self, engagement: EngagementId | None = None) -> Unread[Event]:
         """What happens from now on, in order; give it back with `unlisten`."""
