@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from contracts import ENGAGEMENT
 from parties import NOW, Party
 from runtimes import KeptLedger
+from support import refuses
 from undersigned.encoding import EngagementId, canonicalize, digest_from_hash
+from undersigned.errors import LogProofError
 from undersigned.ledger.seen import Fork, Stated, contradicted, decided
-from undersigned.runtime.log.forks import fork_document, fork_in
-from undersigned.transparency import checkpoint_text, signed_note
+from undersigned.runtime.log.forks import fork_document, fork_in, fork_of
+from undersigned.transparency import Frontier, checkpoint_text, leaf_hash, signed_note
 
 OWNER = Party("owner of a log")
 
@@ -50,3 +52,37 @@ async def test_a_contradiction_is_found_by_the_engagement_that_showed_it(over: b
         await ledger.update_seen(OWNER.did, partial(decided, at=NOW, anew=False, reason="a mistake"))
     assert await fork_in(ledger, ENGAGEMENT) == canonicalize(await fork_document(ledger, fork))
     assert await fork_in(ledger, EngagementId("urn:hire:engagement:uEiOther")) is None
+
+
+class Tiles:
+    """What a log serves: the one tile that a small tree has."""
+
+    def __init__(self, *leaves: bytes) -> None:
+        self._hashes = [leaf_hash(leaf) for leaf in leaves]
+
+    async def fetch(self, _: str, *, max_bytes: int) -> bytes:
+        return b"".join(self._hashes)[:max_bytes]
+
+    def stated(self, size: int) -> Stated:
+        tree = Frontier()
+        for one in self._hashes[:size]:
+            tree.append(one)
+        return stated(size, tree.root)
+
+
+async def test_a_head_is_held_against_the_tiles_of_a_newer_one() -> None:
+    """HIRE-LOG-09: what they do not continue is a fork; tiles of another tree than was signed say nothing."""
+    served, other = Tiles(b"a", b"b", b"c", b"d", b"e"), Tiles(b"a", b"x", b"c", b"d", b"e")
+
+    async def fork(new: Stated, *old: Stated) -> Fork | None:
+        return await fork_of(cast(Any, served), "https://owner.example/log", new, old)
+
+    new = served.stated(5)
+    assert await fork(new, *map(served.stated, range(6))) is None
+    for size in (2, 3, 4):
+        found = await fork(new, served.stated(1), other.stated(size))
+        assert found is not None
+        assert (found.held, found.came, bool(found.path)) == (other.stated(size), new, True)
+    assert await fork(new, other.stated(5)) == Fork(held=other.stated(5), came=new)
+    with refuses(LogProofError, "log_proof_invalid"):
+        await fork(other.stated(5), served.stated(3))
