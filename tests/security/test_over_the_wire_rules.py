@@ -28,6 +28,7 @@ from security.wire_attacker import (
 )
 from security.wire_world import World
 from undersigned.encoding import base58_decode, base58_encode, canonicalize, digest_bytes, shift
+from undersigned.messages import Need, Withdraw
 from undersigned.testing import Say, acceptance, delivery, problem, receipt, seal, start, sync, withdraw
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -58,6 +59,27 @@ def broken(message: dict[str, Any]) -> bytes:
 def refusals(frames: list[bytes]) -> list[dict[str, Any]]:
     found = (json.loads(frame) for frame in frames)
     return [frame for frame in found if frame["type"] in ("Fault", "Problem")]
+
+
+OTHERWISE: list[tuple[dict[str, Any], str, tuple[Need, ...]]] = [
+    ({"opens": "provider"}, "opens", (Need(code="opens", member="opens"),)),
+    ({"suites": ("ecdsa-jcs-2019",)}, "version_not_supported", ()),
+    ({"need": "nothing that is offered"}, "not_offered", ()),
+]
+
+
+@pytest.mark.parametrize(("members", "reason", "needed"), OTHERWISE, ids=[reason for _, reason, _ in OTHERWISE])
+async def test_what_a_provider_does_not_do_is_no_error(
+    world: World, members: dict[str, Any], reason: str, needed: tuple[Need, ...]
+) -> None:
+    """HIRE-NEG-02, HIRE-VER-03: whoever asked is told what would do, if anything would, and the negotiation ends."""
+    line = await lined(world)
+    hiring = Hiring(line, **members)
+    await hiring.say(hiring.next_move())
+    withdrawal = await hiring.hear("Withdraw")
+    assert isinstance(withdrawal, Withdraw)
+    assert (withdrawal.reason, withdrawal.needed or (), hiring.state) == (reason, needed, "withdrawn")
+    await line.hang_up()
 
 
 # --- rule 2 ---------------------------------------------------------------------------------------------------------
