@@ -206,14 +206,19 @@ def offices(folder: Path, *, hirer_policy: str = "", provider_policy: str = "") 
     return acme, globex
 
 
+def own_folder() -> Path:
+    """A folder that is there as long as this process."""
+    folder = Path(mkdtemp(prefix="undersigned-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
 def _vouched(name: str) -> Path:
     """What an organisation writes down as it vouches for its agent, for others to copy: a database on disk, which takes
     longer than all else of an office.
     """
-    folder = Path(mkdtemp(prefix="undersigned-"))
-    atexit.register(rmtree, folder, ignore_errors=True)
-    office = Office(folder / name, name)
+    office = Office(own_folder() / name, name)
     asyncio.run(vouch(office, clock=HandClock()))
     (office.path / "undersigned.toml").unlink()
     return office.path

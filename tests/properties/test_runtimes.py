@@ -11,11 +11,9 @@ the security cases hold; when the faults stop, everything ends by itself.
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 
 from doubts import owed_in_doubt
-from runtimes import REPORT, Node, Office, World, ask, folded, messages, moves, offices
+from runtimes import REPORT, Node, Office, World, ask, folded, messages, moves, offices, own_folder
 from undersigned.contract import countersigned, verify_sealed
 from undersigned.daemon.serving import signed_headers
 from undersigned.encoding import (
@@ -90,7 +88,7 @@ def unheard(held: Engagement) -> bool:
 @cache
 def companies() -> tuple[Office, Office]:
     """The same two in every example: their keys are always the same."""
-    return offices(Path(tempfile.mkdtemp(prefix="undersigned-")))
+    return offices(own_folder())
 
 
 class TwoRuntimes(RuleBasedStateMachine):
