@@ -53,7 +53,7 @@ class Hired:
 
     def __init__(self, role: Role, js: Js, home: Home, options: tuple[str, ...], port: int) -> None:
         """`role` is ours."""
-        self.role, self.js, self.home, self.id = role, js, home, ""
+        self.role, self.js, self.home, self.id, self.contract = role, js, home, "", ""
         self.here = AsyncExitStack()
         """What we run."""
         self.killed = False
@@ -139,9 +139,7 @@ class Hired:
 
     async def ordered(self, act: str, **body: Any) -> None:
         """Our owner orders something, once; whichever process is there carries it out, and answers."""
-        shown = await self.told()
-        order = ContractOrder(act=act, contract=shown["contract"], body=body)
-        answer = leave_order(self.home.orders, act, order)
+        answer = leave_order(self.home.orders, act, ContractOrder(act=act, contract=self.contract, body=body))
         while not answer.exists():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
         answered = json.loads(answer.read_bytes())
@@ -196,8 +194,8 @@ async def cancelled(at: Hired) -> None:
 
 async def disputed(at: Hired) -> None:
     dispute = await at.says("Dispute", claim="It is not what was agreed on.")
-    contract = (await at.comes_to("disputed"))["contract"]
-    ruling = ARBITER.rule(contract, dispute, SystemClock().now(), outcome="divided", amount="2.5")
+    await at.comes_to("disputed")
+    ruling = ARBITER.rule(at.contract, dispute, SystemClock().now(), outcome="divided", amount="2.5")
     await at.says("Ruling", ruling=ruling)
 
 
@@ -238,7 +236,7 @@ async def at_work(role: Role, way: str, folder: Path) -> AsyncGenerator[Hired]:
             await js.ask("/hire", {**wanted, "inputs": {"report": base64.b64encode(report).decode()}, **arbiter})
         await until(lambda: [one.engagement.state for one in peer.conversations.values()] == ["working"])
         (at.id,) = peer.conversations
-        await at.comes_to("working")
+        at.contract = (await at.comes_to("working"))["contract"]
         yield at
     finally:
         await at.here.aclose()
