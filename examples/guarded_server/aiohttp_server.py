@@ -6,7 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from undersigned import GRANTED, RemoteDesk, RequestGate, aiohttp_gate, read_rules
-from undersigned.runtime import control_token, read_toml
+from undersigned.runtime import read_toml
 
 
 async def report(request: web.Request) -> web.Response:
@@ -17,8 +17,9 @@ async def report(request: web.Request) -> web.Response:
 
 def make_app() -> web.Application:
     rules = read_rules(read_toml(Path(__file__).parent / "rules.toml"))
-    desk = RemoteDesk(os.environ["HIRE_PEER"], control_token(Path(os.environ["HIRE_TOKEN_FILE"])))
+    desk = RemoteDesk(os.environ["HIRE_PEER"], Path(os.environ["HIRE_TOKEN_FILE"]).read_text().strip())
     app = web.Application(middlewares=[aiohttp_gate(RequestGate(desk, rules))])
+    app.on_cleanup.append(lambda _: desk.close())
     app.router.add_get("/reports/{name}", report)
     app.router.add_post("/orders", report)
     return app
