@@ -681,7 +681,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LOG-09": ("packs/cosigned*",),
     "HIRE-LOG-22": ("packs/cosigned*",),
     "HIRE-LOG-03": (
-        "packs/inclusion",
+        "packs/inclusion*",
         "packs/log",
         "packs/receipt-own-no-note",
     ),

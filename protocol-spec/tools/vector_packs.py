@@ -60,6 +60,8 @@ KINDS: Final = {
     "transcript": "ledger_diverged",
     "unsealed": "evidence_invalid",
     "statement": "evidence_invalid",
+    "artifact": "evidence_invalid",
+    "another-artifact": "evidence_invalid",
     "inclusion": "log_proof_invalid",
     "log": "log_proof_invalid",
     "no-proofs": "log_proof_invalid",
@@ -94,10 +96,10 @@ FAILS_AT: Final = {
     "above-unsealed": 5,
     **dict.fromkeys(("below-another", "below-anothers", "below-changed", "below-misnamed", "below-statement"), 5),
     **dict.fromkeys(("statement", "statement-unreviewed-own", "statement-digest-wrong", "no-subcontracts"), 6),
-    **dict.fromkeys(("undelivered-own", "not-agreed-on-own"), 6),
+    **dict.fromkeys(("undelivered-own", "not-agreed-on-own", "artifact", "another-artifact"), 6),
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
-    "receipt-own-no-note": 8,
+    **dict.fromkeys(("receipt-own-no-note", "inclusion-gone"), 8),
     "no-refusals": 9,
     **dict.fromkeys(("credential", "status", "no-inputs", "jwt-signature", "jwt-none", "jwt-key", "withheld"), 10),
     **dict.fromkeys(("policy-spaced", "policy-text"), 10),
@@ -120,6 +122,8 @@ def pack_vectors() -> Iterator[Vector]:
     yield _vector("good", "a whole hire, as its provider keeps it", good, whole)
     for kind, code in KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
+    alone = write_pack(lines, **PROVIDERS, **own_log | {"inclusion": None})
+    yield _vector("inclusion-gone", "a checkpoint without what is in it", alone, {"code": "log_proof_invalid"})
     raws = [(one.message.type, one.raw) for one in said]
     seen = _proved(said, raws)
     note = seen["checkpoint"]
