@@ -32,6 +32,7 @@ from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.runtime import (
     MAX_WHOLE_BYTES,
+    TASKS,
     ArtifactStore,
     Home,
     OfferPart,
@@ -268,6 +269,8 @@ async def _companies(run: Path, acme_port: int, globex_port: int, dids: Mapping[
                 handler="undersigned.cli.demo_work:curious_sbom",
                 price="4.00 EUR",
                 summary="CycloneDX bill of materials of a wheel or sdist",
+                delivers=TASKS["sbom"].deliverable,
+                media_type=TASKS["sbom"].media_type,
             ),
         ),
     )

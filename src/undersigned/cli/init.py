@@ -13,6 +13,7 @@ from undersigned.did import parse_did
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import (
     MAX_NAME,
+    TASKS,
     Home,
     OfferPart,
     checked_name,
@@ -201,10 +202,17 @@ def _offered(offer: str, handler: str | None, delivers: tuple[str, ...]) -> Offe
         raise ConfigurationError("missing_extra", text)
     if price:
         parse_price(price, f"--offer {task}")
+    price = price or "0 EUR"
+    if handler is None:
+        # The profile says this to whoever knows the task by name alone: a contract for another name could not be kept.
+        made = TASKS[task]
+        return OfferPart(
+            task=task, handler=SBOM_HANDLER, price=price, delivers=made.deliverable, media_type=made.media_type
+        )
     return OfferPart(
         task=task,
-        handler=handler or SBOM_HANDLER,
-        price=price or "0 EUR",
+        handler=handler,
+        price=price,
         delivers=delivers[0] if len(delivers) == 1 else delivers or "result",
         media_type=_media_type(delivers),
     )

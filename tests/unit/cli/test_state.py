@@ -46,6 +46,10 @@ def test_init_says_what_is_done_and_what_is_delivered(tmp_path: Path) -> None:
     run("init", tmp_path / "three", *LOCAL, *offer, "--delivers", "a.txt")
     assert Home(tmp_path / "three").configuration.offer[0].delivers == "a.txt"
     assert Home(tmp_path / "three").configuration.offer[0].media_type == "text/plain"
+    told = run("init", tmp_path / "built-in", *LOCAL, "--offer", "sbom").out
+    made = Home(tmp_path / "built-in").configuration.offer[0]
+    # Whoever hires by the profile alone asks for what it names, and the built-in handler makes nothing else.
+    assert (made.delivers, made.media_type) == ("sbom.cdx.json", "application/vnd.cyclonedx+json"), told
     refused = run("init", tmp_path / "four", *LOCAL, "--offer", "sbom", "--delivers", "a", "--json")
     assert (refused.code, "--handler" in refused.error["message"]) == (2, True)
 
