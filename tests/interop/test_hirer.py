@@ -97,10 +97,9 @@ async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     await reader.read(65536)
     writer.write(said)
     await writer.drain()
-    if said:
-        writer.close()
-    else:
+    if not said:
         await reader.read()
+    writer.close()
 
 
 ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{"id":"x"}'
