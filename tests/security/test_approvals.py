@@ -217,7 +217,9 @@ def test_sc_112_a_refusal_outlives_the_engagement_it_was_said_in(worlds: Worlds)
 
 
 def test_sc_112_who_is_no_approver_any_more_counts_no_more(worlds: Worlds) -> None:
-    """HIRE-APR-02: noted in the journal, and not enough when it comes to the signature."""
+    """HIRE-APR-02: noted in the journal, and not enough when it comes to the signature, in the peer that runs. Settings
+    that cannot be read change nothing; and once they name her again, what she said counts.
+    """
     world = worlds(hirer=TWO)
     hire, node = world.begin(), world.hirer
     says(node, ALICE)
@@ -225,8 +227,15 @@ def test_sc_112_who_is_no_approver_any_more_counts_no_more(worlds: Worlds) -> No
     assert waits(node).standing.approved == ("alice",)
     file = node.office.path / "undersigned.toml"
     file.write_text(file.read_text().replace(ALICE.did, MALLORY.did))
-    node.office.approvers = node.approvals.approvers = Home(node.office.path).approvers
+    node.office.approvers = Home(node.office.path).approvers
     says(node, BOB)
     world.settle(60)
     assert waits(node).standing.approved == ("bob",)
     assert rows(node, hire.id) == []
+    named = file.read_text().replace(MALLORY.did, ALICE.did)
+    file.write_text("[approvers")
+    world.settle(10)
+    assert rows(node, hire.id) == []
+    file.write_text(named)
+    world.settle(60)
+    assert rows(node, hire.id)

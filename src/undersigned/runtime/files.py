@@ -12,7 +12,8 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "files_of",
     "hold",
     "in_thread",
+    "just_now",
     "left_over",
     "naming",
     "of_the_system",
@@ -36,6 +38,7 @@ __all__ = [
     "private_opener",
     "put_in_place",
     "read_file",
+    "state_of",
     "sync_folder",
     "whole_file",
     "why",
@@ -48,6 +51,8 @@ T = TypeVar("T")
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
+TICK_NANOSECONDS: Final = 20_000_000
+"""Two changes that are nearer to each other may leave a file or folder the same time."""
 NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system says on which a file has one name only."""
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -284,3 +289,26 @@ def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, private=private) as file:
         file.write(data)
+
+
+def state_of(paths: Iterable[Path | str]) -> tuple[tuple[int, int], ...]:
+    """Of each file or folder when it was changed, in nanoseconds, and its number: others once it is another, or zeros
+    where nothing can be seen of it.
+    """
+    found: list[tuple[int, int]] = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+            found.append((status.st_mtime_ns, status.st_ino))
+        except OSError:
+            found.append((0, 0))
+    return tuple(found)
+
+
+def just_now(state: tuple[tuple[int, int], ...]) -> bool:
+    """Whether any of them was changed so short ago that another change since would not show in `state_of`."""
+    now = time.time_ns()
+    for changed, _ in state:  # noqa: SIM110 - each decision asks this, and a generator is entered thrice
+        if 0 <= now - changed < TICK_NANOSECONDS:
+            return True
+    return False

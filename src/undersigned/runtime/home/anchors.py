@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -37,7 +36,7 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare, proofs_of
 from undersigned.runtime.clock import steady_seconds
-from undersigned.runtime.files import files_of, of_the_system, read_file, why, write_whole
+from undersigned.runtime.files import files_of, just_now, of_the_system, read_file, state_of, why, write_whole
 from undersigned.trust import (
     AddingRule,
     Anchor,
@@ -60,8 +59,6 @@ __all__ = ["AnchorBook", "FollowedAnchors", "KeptRecord", "load_anchors", "read_
 
 _log = structlog.get_logger()
 
-TICK_NANOSECONDS: Final = 20_000_000
-"""Two changes that are nearer to each other may leave a folder the same time."""
 AGAIN_SECONDS: Final = 1.0
 """Between two attempts to read what the system does not give."""
 
@@ -280,7 +277,7 @@ class FollowedAnchors:
     def __init__(self, home: Home, now: Instant) -> None:
         self._home = home
         self._looked_at = str(home.path / CONFIGURATION), str(home.anchors)
-        self._seen = self._state()  # before they are read: what changes meanwhile is read again
+        self._seen = state_of(self._looked_at)  # before they are read: what changes meanwhile is read again
         self._again: float | None = None
         """When what the system could not read for the moment is read again, by the steady clock."""
         self.anchors = load_anchors(home, now)
@@ -292,9 +289,9 @@ class FollowedAnchors:
         What cannot be used is logged and changes nothing: the file that is at fault may be another than the one that
         was taken away, and a configuration that is being written would stop every contract.
         """
-        seen = self._state()
+        seen = state_of(self._looked_at)
         due = self._again is not None and steady_seconds() >= self._again
-        if seen == self._seen and not due and not _just_now(seen):
+        if seen == self._seen and not due and not just_now(seen):
             return False
         told, self._seen, self._again = seen == self._seen, seen, None
         try:
@@ -310,23 +307,6 @@ class FollowedAnchors:
         _log.info("anchors were changed", count=len(found.anchors), anchors=found.digest)
         self.anchors = found
         return True
-
-    def _state(self) -> tuple[int, ...]:
-        """Times in nanoseconds and numbers that change with what lies there."""
-        found: list[int] = []
-        for path in self._looked_at:
-            try:
-                status = os.stat(path)
-                found += status.st_mtime_ns, status.st_ino
-            except OSError:
-                found += 0, 0
-        return tuple(found)
-
-
-def _just_now(seen: tuple[int, ...]) -> bool:
-    """Whether it was changed so short ago that another change since would not show."""
-    now, (settings, _, records, _) = time.time_ns(), seen
-    return 0 <= now - settings < TICK_NANOSECONDS or 0 <= now - records < TICK_NANOSECONDS
 
 
 def read_document(file: Path) -> JsonObject:

@@ -30,6 +30,7 @@ from undersigned.runtime.engagement.turn import Say, fact, noting
 from undersigned.runtime.files import of_the_system
 from undersigned.runtime.home.anchors import read_document
 from undersigned.trust import (
+    Approvers,
     Decision,
     Standing,
     VerifiedApproval,
@@ -56,7 +57,7 @@ from .asked import (
     waiting_changes,
     was_offered,
 )
-from .statements import Mark, evidence_of, load_approvers, refuse, refused, statement_files, verified
+from .statements import FollowedApprovers, Mark, evidence_of, refuse, refused, statement_files, verified
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -127,7 +128,7 @@ class Approvals:
 
     def __init__(self, agent: AgentBase, offers: Offers) -> None:
         self._agent, self._offers = agent, offers
-        self.approvers = load_approvers(agent.home)
+        self._followed = FollowedApprovers(agent.home)
         self._folder = agent.home.approvals
         self._waiting: dict[tuple[EngagementId, Digest | None], _Waits] = {}
         self._watched = False
@@ -162,7 +163,7 @@ class Approvals:
             )
         if standing.state == "approved":
             return
-        if len(self.approvers.people) < needed:
+        if len(self._approvers().people) < needed:
             raise PolicyError("policy_denied", f"[approvers] names too few people; {decision.refusal}")
         raise ApprovalWanted(terms, decision, standing, change)
 
@@ -274,7 +275,14 @@ class Approvals:
 
     def _noted(self, conversation: Conversation) -> list[VerifiedApproval]:
         """The statements of the journal that hold now: who is no approver any more counts no more."""
-        return verified(given_in(conversation.facts), self.approvers, self._agent.clock.now())
+        return verified(given_in(conversation.facts), self._approvers(), self._agent.clock.now())
+
+    def _approvers(self) -> Approvers:
+        """Those that count now. Where they are others than before, what waits is decided again."""
+        if self._followed.follow():
+            for waits in self._waiting.values():
+                waits.tries_at = self._agent.clock.now()
+        return self._followed.approvers
 
     async def _watch(self) -> None:
         try:
@@ -300,6 +308,7 @@ class Approvals:
                 await self._drop(conversation, asked, "what it would change is not in force any more")
             return
         now = agent.clock.now()
+        self._approvers()
         # What is said after the last instant comes too late, however soon.
         came = await self._came(waits, now) if now <= asked.until else []
         draft = asked if isinstance(asked, AskedChange) and asked.opens else None
@@ -310,7 +319,7 @@ class Approvals:
             given = [*waits.given, *came]
             facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
             await conversation.reconsider(noting(*facts, evidence=tuple(map(evidence_of, came))))
-            said = {(one.by, one.verdict, one.about) for one in verified(came, self.approvers, now)}
+            said = {(one.by, one.verdict, one.about) for one in verified(came, self._approvers(), now)}
             for other, one in self._waiting.items():
                 if other[0] == key[0]:
                     one.given, one.known = given, one.known | said
@@ -328,7 +337,7 @@ class Approvals:
                 document = read_document(file)
                 if document in waits.given:
                     continue
-                said = verify_approval(document, self.approvers, now=now)
+                said = verify_approval(document, self._approvers(), now=now)
                 if said.about.terms != waits.about.terms:
                     raise VerificationError("terms_mismatch", f"expected {waits.about}; came {said.about}")
             except UndersignedError as error:

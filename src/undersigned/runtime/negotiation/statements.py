@@ -13,16 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import structlog
+
 from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.ledger import Blob, Draw, Ledger, Reservation
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
-from undersigned.runtime.files import write_whole
+from undersigned.runtime.files import just_now, of_the_system, state_of, write_whole
 from undersigned.runtime.home.anchors import read_document
+from undersigned.runtime.home.configuration import CONFIGURATION
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Approvers, VerifiedApproval, record_config, verify_approval
 
 __all__ = [
+    "FollowedApprovers",
     "Mark",
     "drop_approval",
     "dropped",
@@ -34,6 +38,8 @@ __all__ = [
     "statement_files",
     "verified",
 ]
+
+_log = structlog.get_logger()
 
 MAX_FILES: Final = 256
 """Statements about the same terms that are looked at."""
@@ -58,6 +64,40 @@ def load_approvers(home: Home) -> Approvers:
                     f"[approvers] {person.name} has a key of {document.id}, which is kept in this folder",
                 )
     return approvers
+
+
+class FollowedApprovers:
+    """The people who may approve, in a peer that runs while its settings are changed beside it.
+
+    Raises:
+        ConfigurationError: When made. As `load_approvers`.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._settings = home.path / CONFIGURATION
+        self._seen: tuple[tuple[int, int], ...] = ()  # of what was read before this
+        self._told = ""
+        self.approvers = load_approvers(home)
+        """Those that count."""
+
+    def follow(self) -> bool:
+        """Whether others count than before. Settings that cannot be used are logged, and change nothing."""
+        seen = state_of((self._settings,))
+        if seen == self._seen and not just_now(seen):
+            return False
+        self._seen = seen
+        try:
+            found = load_approvers(Home(self._settings.parent))
+        except ConfigurationError as error:
+            if error.message != self._told:
+                _log.error("settings were changed and cannot be read: approvers as before", error=error.message)
+            self._told = error.message
+            if of_the_system(error):
+                self._seen = ()  # for the moment
+            return False
+        self._told = ""
+        before, self.approvers = self.approvers, found
+        return found != before
 
 
 async def sign_approval(person: Home, approvers: Approvers, document: JsonObject, now: Instant) -> JsonObject:
