@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from undersigned.credentials import Ceiling
 from undersigned.encoding import seconds_between
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import CONFIGURATION, SPAWN_BATCH, Organisation, Spawned, Swarm, parse_price
+from undersigned.scope import ACTION_PATTERN
 
 from .interrupts import stop_signal
 from .options import HOMES
@@ -68,6 +70,8 @@ async def spawn(
     if folder is not None:
         _require_free(folder, count)
     price = parse_price(max_price, "--max-price") if max_price is not None else None
+    if (strange := next((one for one in actions if not re.fullmatch(ACTION_PATTERN, one)), None)) is not None:
+        raise ConfigurationError("bad_configuration", f"--action: expected one such as artifact:read, got {strange!r}")
     ceiling = Ceiling(
         amount=price.amount if price else None, currency=price.currency if price else None, actions=actions or None
     )

@@ -18,6 +18,7 @@ from unit.cli.running import run
         ("-n", 1, "--max-price", "5", "--json"),
         ("-n", 1, "--max-price", "", "--json"),
         ("-n", 1, "--action", "", "--json"),
+        ("-n", 1, "--action", "read", "--json"),
         ("-n", 1, "--out", "FILE", "--json"),
         ("-n", 1, "--out", "HOME", "--json"),
         ("-n", 2, "--out", "WORKERS", "--json"),
@@ -34,6 +35,8 @@ def test_bad_options(arguments: tuple[object, ...], tmp_path: Path) -> None:
     ran = run("spawn", *given, "--home", home)
     assert ran.code == 2, ran
     assert "Traceback" not in ran.err
+    if "--action" in arguments:
+        assert ran.error["message"].startswith("--action: "), "not 'policy', of which whoever typed it knows nothing"
     assert len(run("credentials", "list", "--home", home, "--json").values) == 1, "nothing beside init's own"
     assert not (home / "000000").exists()
     assert [one.name for one in workers.iterdir()] == ["000001"]
