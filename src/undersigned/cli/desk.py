@@ -14,7 +14,7 @@ from undersigned.daemon import RemoteDesk, checked_server
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.runtime import control_token
 
-from .options import FILE
+from .options import FILE, require_near
 from .output import Out, error_json
 
 __all__ = ["desk_options", "open_desk", "told_when_reached", "unheard"]
@@ -38,12 +38,12 @@ def desk_options(run: Command) -> Command:
     return peer(token(run))
 
 
-def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
+def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | None, host: str) -> RemoteDesk:
     """The peer that gates ask, as the options say, else as the state folder that is `named`, which is not looked for
-    where both are given. Whoever opens it closes it.
+    where both are given. The gate listens at `host`. Whoever opens it closes it.
 
     Raises:
-        ConfigurationError: Neither says it, or the token cannot be read.
+        ConfigurationError: Neither says it, or the token cannot be read; as `require_near`.
     """
     if peer is not None:
         checked_server(peer, "--peer", path=False)
@@ -54,6 +54,7 @@ def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | 
         token = control_token(token_file)
     if peer is None or token is None:
         home = out.home(named)
+        require_near(home, host)
         if peer is None:
             part = home.configuration.gates
             if part is None or not part.port:

@@ -64,7 +64,7 @@ async def gate(
     read = read_toml_as(rules, read_rules)
     checked_server(upstream, "--upstream", path=False)
     host, port = host_port("--listen", listen)
-    desk = open_desk(out, home, peer, token_file)
+    desk = open_desk(out, home, peer, token_file, host)
     stop = stop_signal()
     more_files()
 

@@ -97,7 +97,9 @@ async def mcp_gate(
     if public is not None:
         checked_server(public, "--public", path=True)
     host, port = host_port("--listen", listen)
-    asked = open_desk(out, home, peer, token_file)
+    asked = open_desk(out, home, peer, token_file, host)
+    if upstream is not None and public is None and host in ("0.0.0.0", "::"):  # noqa: S104 - compared
+        raise ConfigurationError("bad_configuration", f"--listen {host} goes with --public: clients sign that URL")
     # Standard output is the client's, if there is a COMMAND.
     configure_logs(LOG_LEVEL, force=True)
     limits = GateLimits(answer_seconds=answer_seconds)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_address
 from math import isnan
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -72,6 +73,7 @@ __all__ = [
     "quiet_logs",
     "read_inputs",
     "read_toml_as",
+    "require_near",
     "running",
     "write_new",
 ]
@@ -275,6 +277,22 @@ def checked_digest(text: str, option: str = "") -> str:
         said = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(text, 60)}"
         raise ConfigurationError("bad_configuration", f"{option}: {said}" if option else said) from error
     return text
+
+
+def require_near(home: Home, host: str) -> None:
+    """Returns if what listens at the IP address `host` for this state folder may: without TLS, for a local one, on this
+    machine only.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    try:
+        near = ip_address(host).is_loopback
+    except ValueError:
+        near = False
+    if home.configuration.local and not near:
+        said = f"--listen: {home.path} is a local state folder: expected 127.0.0.1, got {plain(host, 60)}"
+        raise ConfigurationError("bad_configuration", said)
 
 
 def open_gatherer(home: Home) -> Gatherer:

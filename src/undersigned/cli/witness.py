@@ -16,7 +16,16 @@ from undersigned.transparency import NoteVerifier, read_verifier, verifier_text
 
 from .interrupts import stop_signal
 from .listing import CommandGroup
-from .options import FORCE_OPTION, NOTE_OPTION, did_here, listen_option, open_gatherer, quiet_logs, write_new
+from .options import (
+    FORCE_OPTION,
+    NOTE_OPTION,
+    did_here,
+    listen_option,
+    open_gatherer,
+    quiet_logs,
+    require_near,
+    write_new,
+)
 from .output import CHECK_FAILED, HOME_OPTION, UNREACHABLE, Out, checking, command, error_json, meeting, reading_own
 from .words import counted, plain
 
@@ -58,6 +67,7 @@ async def serve(out: Out, logs: tuple[str, ...], listen: str, home: str | None) 
     quiet_logs(verbose=False, warnings=True)
     opened = out.home(home)
     host, port = host_port("--listen", listen)
+    require_near(opened, host)
     logs = tuple(dict.fromkeys(logs))
     dids, keys = _named(opened, logs)
     stop = stop_signal()
