@@ -622,7 +622,8 @@ def untimely() -> Iterator[Case]:
         for after in times:
             book = Playbook(state)
             book.advance(after)
-            yield _lied(f"{say.type} of the {by} in {state} after {after} s", book, by, say)
+            yield lied(f"{say.type} of the {by} in {state} after {after} s", book, by, say)
+            yield lied(f"the packer's own {say.type} of the {by} in {state} after {after} s", book, by, say, own=True)
     leaving: tuple[tuple[str, Role, str, Callable[..., Say], int], ...] = (
         ("working", HIRER, "cure_by", breach, hour),
         ("delivered", PROVIDER, "ruling_by", dispute, day),
@@ -632,16 +633,16 @@ def untimely() -> Iterator[Case]:
         for left in (0, least - 121, least - 120, least - 1, least, 180 * day, 180 * day + 1):
             book = Playbook(state)
             said = made(**{member: shift(book.parties[by].now, left)})
-            yield _lied(f"{said.type} that leaves {left} s", book, by, said)
-            yield _lied(f"the packer's own {said.type} that leaves {left} s", book, by, said, own=True)
+            yield lied(f"{said.type} that leaves {left} s", book, by, said)
+            yield lied(f"the packer's own {said.type} that leaves {left} s", book, by, said, own=True)
     book = Playbook("working")
     claimed = book.hirer >> breach()
-    yield _lied("an end for a breach that had its time", book, HIRER, terminate("breach", names=claimed.digest))
+    yield lied("an end for a breach that had its time", book, HIRER, terminate("breach", names=claimed.digest))
     book = Playbook("working")
     book.hirer >> suspend(lasts=hour // 2)
     book.advance(hour // 4)
     book.hirer >> resume()
-    yield _lied("an end of what goes on", book, HIRER, late)
+    yield lied("an end of what goes on", book, HIRER, late)
     for waited in (hour // 2 - 121, hour // 2 + 1):
         book = Playbook("working")
         book.hirer >> suspend(lasts=hour // 2)
@@ -649,9 +650,9 @@ def untimely() -> Iterator[Case]:
         book.advance(waited)
         ended = book.provider.forge(late)
         book.hirer >> resume()
-        yield _lied(f"an end after {waited} s that crossed a resumption", book, PROVIDER, ended)
+        yield lied(f"an end after {waited} s that crossed a resumption", book, PROVIDER, ended)
         book.hirer >> suspend(lasts=hour)
-        yield _lied(f"an end after {waited} s that crossed another suspension", book, PROVIDER, ended)
+        yield lied(f"an end after {waited} s that crossed another suspension", book, PROVIDER, ended)
     book = Playbook("delivered")
     book.hold()
     again = book.hirer >> review("rework")
@@ -659,7 +660,7 @@ def untimely() -> Iterator[Case]:
         book.advance(after)
         if after == hour:
             book.provider.party.take(again)
-        yield _lied(f"an end of a rework that was long under way, {after} s later", book, HIRER, late)
+        yield lied(f"an end of a rework that was long under way, {after} s later", book, HIRER, late)
     for verdict in ("rejected", "rework", "accepted"):
         for when in (0, 2 * hour, 2 * hour + 1):
             book = Playbook("delivered")
@@ -667,10 +668,10 @@ def untimely() -> Iterator[Case]:
             book.hold()
             book.hirer >> review(verdict)
             book.advance(2 * hour + 1 - when)
-            yield _lied(f"a silence after {verdict}, said at {when} s", book, PROVIDER, silence)
+            yield lied(f"a silence after {verdict}, said at {when} s", book, PROVIDER, silence)
     for by in (HIRER, PROVIDER):
         book, posed = disputed_once_closed(by)
-        yield _lied(f"a dispute of the {by}, who has closed its books, that crossed a closing", book, by, posed)
+        yield lied(f"a dispute of the {by}, who has closed its books, that crossed a closing", book, by, posed)
 
 
 def disputed_once_closed(by: Role) -> tuple[Playbook, VerifiedMessage]:
@@ -683,7 +684,7 @@ def disputed_once_closed(by: Role) -> tuple[Playbook, VerifiedMessage]:
     return book, posed
 
 
-def _lied(name: str, book: Playbook, by: Role, say: Say | VerifiedMessage, *, own: bool = False) -> Case:
+def lied(name: str, book: Playbook, by: Role, say: Say | VerifiedMessage, *, own: bool = False) -> Case:
     """What the other side has of a move that no honest program makes, or its maker."""
     packer = book.parties[by if own else PROVIDER if by == HIRER else HIRER]
     lines = [

@@ -5,19 +5,29 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 from browser import Tab
 from moments import MOMENTS
-from support import refuses
-from undersigned.encoding import FOREIGN_LIMITS, MESSAGE_LIMITS, JsonLimits, canonicalize, decode_json, read_moment
+from support import ROOT, refuses
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    MESSAGE_LIMITS,
+    JsonLimits,
+    canonicalize,
+    decode_json,
+    digest_from_hash,
+    read_moment,
+    to_struct,
+)
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.evidence import verifier_page
 from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, compiled_table
-from undersigned.scope import parse_pattern
+from undersigned.scope import WireScope, parse_pattern, whole_scope
+from undersigned.transparency import EMPTY_ROOT, consistency_path, leaf_hash, node_hash, root_at, verify_consistency
 
 SCRIPTS = Path(verifier_page.__code__.co_filename).parent / "verifier"
 READERS = (SCRIPTS / "encoding.js").read_text()
@@ -137,17 +147,92 @@ def test_both_read_targets_alike(page: Tab) -> None:
             }}
           }}); }})()"""
     )
-    expected = [read_target(one) for one in texts]
+    expected = [taken(lambda text=text: parse_pattern(text)) for text in texts]
     assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
     assert min(Counter(expected).values()) > 500
 
 
-def read_target(text: str) -> str:
+def taken(reads: Callable[[], object]) -> str:
+    """The code of the refusal, or that there is none."""
     try:
-        parse_pattern(text)
+        reads()
     except UndersignedError as error:
         return error.code
     return "good"
+
+
+def test_both_read_the_scopes_of_the_vectors_alike(page: Tab) -> None:
+    """HIRE-PCK-04, HIRE-SCO-01: each form of a clause, and each that is none; the page holds no action against one."""
+    data = next(line for line in verifier_page().decode().splitlines() if line.startswith("const DATA = "))
+    texts = [(one / "input.json").read_text() for one in sorted((ROOT / "protocol-spec/vectors/scopes").iterdir())]
+    named = {"urn:x:y": {"more": 1}}
+    for more in ({"critical": ["urn:x:y"]}, {"extensions": named}, {"extensions": named, "critical": ["urn:x:y"]}):
+        texts.append(json.dumps(json.loads(texts[0]) | more))
+    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in ("encoding", "scope", "documents"))
+    came = page.eval(
+        f"""(() => {{ {data} {scripts}
+          return {json.dumps(texts)}.map((text) => {{
+            try {{
+              const scope = decodeJson(new TextEncoder().encode(text), FOREIGN_LIMITS);
+              checkSchema(DATA.schemas.WireScope, scope);
+              readScope(scope);
+              return "good";
+            }} catch (error) {{
+              return error instanceof Refused ? error.code : String(error);
+            }}
+          }}); }})()"""
+    )
+    expected = [
+        taken(lambda text=text: whole_scope(to_struct(decode_json(text.encode()), WireScope))) for text in texts
+    ]
+    assert [one for one in zip(texts, expected, came, strict=True) if one[1] != one[2]] == []
+    assert min(Counter(expected)[one] for one in ("good", "schema_violation")) > 25
+
+
+def test_both_take_consistency_proofs_alike(page: Tab) -> None:
+    """HIRE-PCK-04, RFC 9162, section 2.1.4.2: of small trees, and with one thing wrong."""
+    cases = list(trees())
+    told = [
+        [old, old_root.hex(), size, root.hex(), [digest_from_hash(one) for one in path]]
+        for old, old_root, size, root, path in cases
+    ]
+    came = page.eval(
+        f"""(() => {{ {READERS} {(SCRIPTS / "logs.js").read_text()}
+          const bytes = (hex) => Uint8Array.from(hex.match(/../g), (two) => parseInt(two, 16));
+          return Promise.all({json.dumps(told)}.map(async ([old, oldRoot, size, root, path]) => {{
+            try {{
+              await verifyConsistency(old, bytes(oldRoot), size, bytes(root), path);
+              return "good";
+            }} catch (error) {{
+              return error instanceof Refused ? error.code : String(error);
+            }}
+          }})); }})()"""
+    )
+    expected = [taken(lambda case=case: verify_consistency(*case)) for case in cases]
+    assert [one for one in zip(cases, expected, came, strict=True) if one[1] != one[2]] == []
+    assert Counter(expected).keys() == {"good", "log_proof_invalid"}
+    assert min(Counter(expected).values()) > 50
+
+
+def trees() -> Iterator[tuple[int, bytes, int, bytes, tuple[bytes, ...]]]:
+    leaves = [leaf_hash(bytes([number])) for number in range(9)]
+
+    def node(level: int, index: int) -> bytes:
+        if level == 0:
+            return leaves[index]
+        return node_hash(node(level - 1, 2 * index), node(level - 1, 2 * index + 1))
+
+    roots = [EMPTY_ROOT, *(root_at(size, node) for size in range(1, 10))]
+    other = leaf_hash(b"other")
+    for size in range(10):
+        for old in range(size + 1):
+            path = consistency_path(old, size, node) if old else ()
+            yield old, roots[old], size, roots[size], path
+            yield old, other, size, roots[size], path
+            yield old, roots[old], size, other, path
+            yield old, roots[old], size, roots[size], (*path, other)
+            yield old, roots[old], size, roots[size], path[:-1]
+            yield size + 1, roots[old], size, roots[size], path
 
 
 def test_both_read_times_alike(page: Tab) -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 import pack_cases
 import pack_credentials
+import pack_seldom
 from browser import Tab, browser
 from integration.chains import (
     homes_of,
@@ -70,6 +71,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "spoiled": pack_cases.spoiled,
     "archives": pack_cases.archives,
     "untimely": pack_cases.untimely,
+    "seldom": pack_seldom.seldom,
     "chains": pack_cases.chains,
 }
 FAILED_AT_LEAST = {
@@ -85,6 +87,7 @@ FAILED_AT_LEAST = {
     "witnessed": 8,
     "credentials": 140,
     "resigned": examples(100),
+    "seldom": 30,
 }
 HELD_AT_LEAST = {
     "hires": 25,
@@ -96,6 +99,7 @@ HELD_AT_LEAST = {
     "journals": 20,
     "messages": 4,
     "wronged": 5,
+    "seldom": 30,
 }
 
 
