@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -501,7 +502,8 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(world: Worl
 async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:
     """HIRE-MCP-10."""
     async with door(world) as at:
-        assert (await at.send(None, "GET")).status_code == 405
+        got = await at.send(None, "GET")
+        assert (got.status_code, got.headers["Allow"]) == (405, "POST, DELETE")
         assert (await at.send(PING, Origin="https://evil.example")).status_code == 404
         assert (await at.send(b"x" * (CLIENT_LIMITS.max_bytes + 1))).status_code == 413
         assert (await at.send(PING, **{"Content-Encoding": "gzip"})).status_code == 400
@@ -509,12 +511,23 @@ async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:
         headers = await world.signed(at.gate.url, sent(PING))
         for path in ("?x", "/x", ";x"):
             assert (await at.client.post(at.gate.url + path, content=sent(PING), headers=headers)).status_code >= 400
+        elsewhere = f"{at.gate.url}/x"
+        headers = await world.signed(elsewhere, sent(PING))
+        assert (await at.client.post(elsewhere, content=sent(PING), headers=headers)).status_code == 404
         assert at.upstream.requests == []
 
 
 @pytest.mark.parametrize(
     ("status", "notified", "asked"),
-    [(200, 202, 200), (204, 202, 200), (400, 400, 400), (404, 404, 404), (405, 405, 200), (500, 500, 200)],
+    [
+        (200, 202, 200),
+        (204, 202, 200),
+        (300, 502, 200),
+        (400, 400, 400),
+        (404, 404, 404),
+        (405, 405, 200),
+        (500, 500, 200),
+    ],
 )
 async def test_what_the_server_says_of_a_message_is_told_as_its_status(
     world: World, monkeypatch: pytest.MonkeyPatch, status: int, notified: int, asked: int
@@ -544,6 +557,7 @@ async def test_a_session_that_ends_is_over_whatever_the_server_says(
     async def ends(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "DELETE":
             return await answer(upstream, request)
+        upstream.requests.append((dict(request.headers), b""))
         if not statuses[0] and request.transport is not None:
             request.transport.abort()
         return web.Response(status=statuses[0] or 200)
@@ -556,6 +570,7 @@ async def test_a_session_that_ends_is_over_whatever_the_server_says(
             assert (await at.send(PING, **within, **spoken, **{"Content-Encoding": "Identity"})).status_code == 200
             assert (within | spoken).items() <= at.upstream.requests[-1][0].items()
             assert (await at.send(None, "DELETE", **within)).status_code == heard
+            assert within.items() <= at.upstream.requests[-1][0].items()
             assert (await at.send(PING, **within)).status_code == 404
             statuses.pop(0)
 
@@ -576,7 +591,8 @@ async def test_a_body_may_be_so_long_and_does_not_come_for_ever(world: World) ->
 async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> None:
     """HIRE-MCP-11."""
     async with door(world) as at:
-        smuggled = {"Mcp-Name": "git_commit", "X-Forwarded-User": "root", "Cookie": "a=b", "Mcp-Param-X": "y"}
+        smuggled = {"Mcp-Name": "git_commit", "Mcp-Method": "tools/call", "Mcp-Param-X": "y", "Cookie": "a=b"}
+        smuggled |= {"X-Forwarded-User": "root"}
         begun = await at.send(BEGIN, **smuggled)
         session = begun.headers["Mcp-Session-Id"]
         forwarded = {name.lower() for name in at.upstream.requests[0][0]}
@@ -585,6 +601,7 @@ async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> 
         takes_back = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7, "reason": "x"}}
         for within in ({"Mcp-Session-Id": session}, {}):  # without one, the id may be another client's
             assert (await at.send(takes_back, **within)).status_code == 202
+            assert ("Mcp-Session-Id" in at.upstream.requests[2][0], len(at.upstream.requests)) == (True, 3)
         assert json.loads(at.upstream.requests[-1][1])["params"] == {"requestId": 7}
         assert (await at.send(PING, **{"Mcp-Session-Id": "s999"})).status_code == 404
         at.gate._sessions.ended(session)
@@ -621,7 +638,8 @@ async def test_a_session_is_opened_by_who_begins_one_that_is_new(world: World, m
     async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
         result = {"protocolVersion": "2025-06-18", "capabilities": {}}
         said = sent({"jsonrpc": "2.0", "id": answered, "result": result})
-        return web.Response(status=status, body=said, content_type="application/json", headers={"Mcp-Session-Id": name})
+        named = {"Mcp-Session-Id": name} if name else {}
+        return web.Response(status=status, body=said, content_type="application/json", headers=named)
 
     monkeypatch.setattr(Upstream, "answer", answer)
     async with door(world) as at:
@@ -629,6 +647,7 @@ async def test_a_session_is_opened_by_who_begins_one_that_is_new(world: World, m
         for message, status, name, answered, opens in (  # noqa: B007 - the server's answer has it
             (PING, 200, "s1", 1, False),
             (BEGIN, 400, "s1", 1, False),
+            (BEGIN, 200, "", 1, False),
             (BEGIN, 200, "s 1", 1, False),
             (BEGIN, 200, "theirs", 1, False),
             (BEGIN, 200, "s1", 2, False),  # which answers another one
@@ -651,12 +670,12 @@ async def test_an_answer_of_the_server_is_read_as_it_is_written_and_no_longer_th
         (b":" + b"x" * room + event, "text/event-stream"),
         (b":" + b"x" * (room + 1) + event, "text/event-stream"),
         (b"data: " + sent({"jsonrpc": "2.0", "method": "notifications/progress"}) + event, "text/event-stream"),
-        (b"\n\n" + event, "Text/Event-Stream "),
+        (b"\n\n" + event, "Text/Event-Stream ; charset=utf-8"),
     ]
 
     async def answer(self: Upstream, request: web.BaseRequest) -> web.Response:
         said, kind = says.pop(0)
-        return web.Response(body=said, content_type=kind)
+        return web.Response(body=said, headers={"Content-Type": kind})
 
     monkeypatch.setattr(Upstream, "answer", answer)
     async with door(world) as at:
@@ -713,6 +732,33 @@ async def test_an_answer_comes_as_one_event_of_a_stream(
     async with door(world) as at:
         heard = (await at.send(PING)).json()
     assert ("result" in heard, "error" in heard) == (passes, not passes)
+
+
+async def test_what_a_server_asks_within_a_session_is_answered_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-MCP-10, HIRE-MCP-11: as a message of its own, at the place that the operator named and nowhere else."""
+    begins = Upstream.answer
+
+    async def answer(self: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        message = json.loads(await request.read())
+        if message.get("method") == "initialize":
+            return await begins(self, request)
+        self.requests.append((dict(request.headers), await request.read()))
+        if "method" not in message:
+            return web.Response(status=307, headers={"Location": "/elsewhere"})
+        said = {"jsonrpc": "2.0", "id": "p", "method": "ping"}, {"jsonrpc": "2.0", "id": message["id"], "result": {}}
+        return web.Response(
+            body=b"".join(b"data: %s\n\n" % sent(one) for one in said), content_type="text/event-stream"
+        )
+
+    monkeypatch.setattr(Upstream, "answer", answer)
+    async with door(world) as at:
+        within = {"Mcp-Session-Id": (await at.send(BEGIN)).headers["Mcp-Session-Id"]}
+        assert "result" in (await at.send(PING, **within)).json()
+        (_, _), (_, _), (headers, said) = at.upstream.requests
+    assert json.loads(said) == {"jsonrpc": "2.0", "id": "p", "result": {}}
+    assert (within | {"Content-Type": "application/json"}).items() <= headers.items()
 
 
 @pytest.mark.parametrize("anyhow", [False, True])
@@ -776,7 +822,7 @@ async def test_a_stream_in_small_pieces_costs_no_more_than_its_length(
 
     monkeypatch.setattr(mcp_http, "bytearray", Counted, raising=False)
     said = b'{"long": "' + 20_000 * b"x" + b'"}'
-    whole = b": still at it\r\ndata: " + said + b"\r\n\r\ndata:1\ndata: 2\n\ndata: no end"
+    whole = b": still at it\r\ndata: " + said + b"\r\n\r\ndata:1\nid: 7\ndata: 2\n\ndata: no end"
 
     class Heard:
         headers: ClassVar[dict[str, str]] = {"Content-Type": "text/event-stream"}
@@ -909,17 +955,19 @@ async def test_a_provider_has_a_bounded_number_of_requests_under_way(
 
 
 async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:
-    """HIRE-GTS-14, HIRE-GTS-15."""
+    """HIRE-GTS-14, HIRE-GTS-15: a refusal as well."""
     async with door(world, sign_answers=True) as at:
-        body = sent(PING)
-        headers = await world.signed(at.gate.url, body)
-        heard = await at.client.post(at.gate.url, content=body, headers=headers)
-        asked = "POST", at.gate.url, tuple(headers.items())
-        await world.globex.other_side.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content)
-        with pytest.raises(ProofError):
-            await world.globex.other_side.check_answer(
-                world.contract, asked, 200, heard.headers.items(), heard.content + b" "
-            )
+        for method, body, status in (("POST", sent(PING), 200), ("DELETE", b"", 400)):
+            headers = await world.signed(at.gate.url, body, method)
+            heard = await at.client.request(method, at.gate.url, content=body, headers=headers)
+            assert heard.status_code == status
+            asked = method, at.gate.url, tuple(headers.items())
+            checks = partial(world.globex.other_side.check_answer, world.contract, asked, status, heard.headers.items())
+            await checks(heard.content)
+            with pytest.raises(ProofError):
+                await checks(heard.content + b" ")
+    async with door(world) as at:
+        assert "Signature" not in (await at.send(PING)).headers
 
 
 async def test_what_never_reached_the_server_is_given_back(world: World) -> None:
