@@ -1,15 +1,17 @@
-"""DID documents in odd spellings: the implementation in JavaScript has the keys of them that this one has."""
+"""JSON and DID documents in odd spellings: the implementation in JavaScript reads in them what this one does."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, Final
 
 import pytest
 
 from integration.test_js_peer import said_there
+from integration.test_page_readers import edges_of_json, generated_json, read_json
 from undersigned.did import DidDocument
-from undersigned.encoding import base64url_decode, base64url_encode
+from undersigned.encoding import FOREIGN_LIMITS, MESSAGE_LIMITS, JsonLimits, base64url_decode, base64url_encode
 from undersigned.errors import VerificationError
 from undersigned.runtime.signers import generate_key
 
@@ -89,3 +91,22 @@ def test_a_document_gives_the_same_keys(name: str, keys_there: dict[str, Any]) -
     keys = {one: {url: key.multikey for url, key in document.keys(one, now=NOW).items()} for one in purposes}
     assert sum(map(len, keys.values())) == count
     assert keys_there[name] == keys
+
+
+@pytest.mark.parametrize(("foreign", "limits"), [(False, MESSAGE_LIMITS), (True, FOREIGN_LIMITS)])
+def test_a_text_says_the_same(foreign: bool, limits: JsonLimits) -> None:
+    """HIRE-JSN-01 to HIRE-JSN-04: the same values, or a refusal; of several faults it may be for another one."""
+    texts = [
+        b'{"member":%s}' % one for one in (*edges_of_json(), *generated_json(6000)) if len(one) < limits.max_string
+    ]
+    came = said_there("texts.js", [(base64.b64encode(one).decode(), foreign) for one in texts])
+    expected = [read_json(one, limits) for one in texts]
+
+    def plain(answers: list[str]) -> list[str]:
+        return [one if one.startswith("=") else "refused" for one in answers]
+
+    compared = zip(texts, plain(expected), plain(came), strict=True)
+    assert [one for one in compared if one[1] != one[2]] == []
+    for code in ("bad_json", "bad_unicode", "number_out_of_range", "too_deep", "too_large"):
+        assert came.count(code) > 1, code
+    assert sum(one.startswith("=") for one in came) > 500

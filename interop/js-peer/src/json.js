@@ -108,7 +108,6 @@ class Reader {
     if (this.text[this.at] === '}') { this.at += 1; return { ...found }; }
     for (let count = 1; ; count += 1) {
       this.space();
-      if (this.text[this.at] !== '"') throw this.bad();
       const name = this.string();
       if (!this.foreign && /[^\x00-\x7f]/.test(name)) throw this.bad('bad_unicode', 'a name outside ASCII');
       if (name in found) throw this.bad('bad_json', 'a name twice');
