@@ -1,6 +1,7 @@
 /** What was shown has to hold while a contract runs: else the gates of both sides refuse (HIRE-STA-08). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { instant } from '../src/encoding.js';
 import { admit } from '../src/gate.js';
 import { Job } from '../src/job.js';
 import { working } from '../support/peers.js';
@@ -41,5 +42,26 @@ test('what is suspended while it is looked up waits, as what was suspended befor
   });
   assert.ok((await new Job(one).act({ name: 'artifact:read', target: conversation.order.inputs[0].uri })).id);
   assert.equal(looked, 2);
+  goOn();
+});
+
+test('an action passes for the provider alone, from notBefore to until', async (t) => {
+  const { hirer, provider, conversation, goOn } = await working(t);
+  const one = /** @type {any} */ (hirer.find(conversation.id));
+  const action = { name: 'artifact:read', target: conversation.order.inputs[0].uri };
+  const { engagement: { state } } = one;
+  const now = Math.floor(hirer.now());
+  hirer.now = () => now;
+  const within = (/** @type {number} */ from, /** @type {number} */ to) => {
+    const deadlines = { ...state.terms.deadlines, notBefore: instant(now + from), until: instant(now + to) };
+    one.engagement.state = { ...state, terms: { ...state.terms, deadlines } };
+    return admit(one, provider.did, action);
+  };
+  await assert.rejects(within(1, 60), { code: 'contract_expired', clause: 'until' });
+  await assert.rejects(within(-60, -1), { code: 'contract_expired', clause: 'until' });
+  assert.ok((await within(0, 60)).id);
+  assert.ok((await within(-60, 0)).id);
+  one.engagement.state = state;
+  await assert.rejects(admit(one, hirer.did, action), { code: 'scope_exceeded', clause: 'provider' });
   goOn();
 });
