@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -859,27 +859,41 @@ def wide(terms: Terms) -> Terms:
     )
 
 
-def _hired_under(above: Hire, shown: JsonObject, *prices: str) -> bytes:
+def _hired_under(above: Hire, shown: JsonObject, *prices: str, classes: Sequence[tuple[str, ...]] = ((), ())) -> bytes:
     """The pack of a hire under this contract, which is `shown` as far as it went; the second price is asked for in
-    answer to the first.
+    answer to the first. `classes` of data are those of the terms of each.
     """
 
-    def under(say: Say, **parents: Any) -> Say:
+    def under(say: Say, classes: tuple[str, ...], **parents: Any) -> Say:
         def write(party: Any) -> dict[str, Any]:
             move = dict(say.write(party))
-            document = replace(move["document"], parent=above.contract, proof=None)
+            terms = of_classes(move["document"].terms, classes)
+            document = replace(move["document"], terms=terms, parent=above.contract, proof=None)
             return {**move, **parents, "document": party.actor.prove_offer(document, party.now)}
 
         return say._replace(write=write)
 
     book = Playbook("ready", actors=(above.provider.actor, Actor("below")))
-    book.hirer >> under(offer(price=prices[0]), parents=(shown,))
+    book.hirer >> under(offer(price=prices[0]), classes[0], parents=(shown,))
     for price in prices[1:]:
-        book.provider >> under(offer(price=price))
+        book.provider >> under(offer(price=price), classes[1])
     answering, sealing = (book.hirer, book.provider) if prices[1:] else (book.provider, book.hirer)
     answering >> acceptance()
     sealing >> seal()
     return _talk(book)
+
+
+def of_classes(terms: Terms, classes: tuple[str, ...]) -> Terms:
+    return replace(terms, data_handling=replace(terms.data_handling, classes=classes))
+
+
+def hired_for_classes() -> Iterator[Case]:
+    """Packs of hires under a contract of two classes of data: for one of them, for others, and for any."""
+    above = Hire(changing=lambda terms: of_classes(wide(terms), ("internal", "public"))).sealed()
+    shown = json.loads(read_archive(above.pack())["contract.json"])
+    for classes in (("public",), ("internal", "public"), ("public", "secret"), ()):
+        data = _hired_under(above, shown, "12.5", "15", classes=(("public",), classes))
+        yield Case(f"a hire under another, for {classes}", data)
 
 
 def hired_under() -> dict[str, tuple[bytes, str]]:
@@ -914,6 +928,7 @@ def hired_under() -> dict[str, tuple[bytes, str]]:
 def chains() -> Iterator[Case]:
     """Packs of hires under a contract, and of parties that share a key."""
     yield from (Case(name, data) for name, (data, _) in hired_under().items())
+    yield from hired_for_classes()
     for claims, verdict in ((True, False), (False, True), (True, True)):
         yield Case(f"a shared key, {claims}, {verdict}", by_a_shared_key(claims=claims, verdict=verdict))
 
