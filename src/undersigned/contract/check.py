@@ -256,7 +256,8 @@ def check_document(
         raise ContractError("terms_mismatch", f"expected the document {expected}; came {document.id}", path="/id")
     # The transcript is what ties the contract to what was said before: shown, promised and refused.
     if document.transcript != transcript:
-        raise ContractError("terms_mismatch", "the document is of another transcript", path="/transcript")
+        text = f"expected that both chains stand at {transcript}; came {document.transcript}"
+        raise ContractError("terms_mismatch", text, path="/transcript")
     try:
         check_parts(document)
     except FormatError as exc:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast
 
+from undersigned.encoding import from_struct
 from undersigned.errors import FormatError
 from undersigned.scope.model import Grant, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.wire import OBTAIN_CONSENT, SKETCH_BASE, WireConstraint, WireDuty, WireRule, WireScope
@@ -91,9 +92,32 @@ def _read(wire: WireScope) -> Scope:
         critical=wire.critical or (),
     )
     # One comparison stands for every rule of form: derived ids, order, repeats, spelling, members that do not belong.
-    if compile_scope(scope, base) != wire:
-        raise FormatError("schema_violation", "scope: not in the form that compiling it gives (ids, order or spelling)")
+    if (written := compile_scope(scope, base)) != wire:
+        path, expected, came = _first_difference(from_struct(written), from_struct(wire))
+        text = f"scope: not in the form that compiling it gives: expected {expected!r:.200}, came {came!r:.200}"
+        raise FormatError("schema_violation", text, path=path)
     return scope
+
+
+def _first_difference(expected: Any, came: Any) -> tuple[str, Any, Any]:
+    """A JSON pointer to where two values that are not equal first differ, and what each has there; None for nothing."""
+    one, other = _members(expected), _members(came)
+    if type(expected) is not type(came) or one is None or other is None:
+        return "", expected, came
+    name = next((name for name in (*one, *other) if one.get(name) != other.get(name)), None)
+    if name is None:
+        return "", expected, came
+    path, expected, came = _first_difference(one.get(name), other.get(name))
+    return f"/{name}{path}", expected, came
+
+
+def _members(value: Any) -> dict[str, Any] | None:
+    """By name or place; None for what has none."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    if isinstance(value, list):
+        return {str(place): one for place, one in enumerate(cast("list[Any]", value))}
+    return None
 
 
 def _base(wire: WireScope) -> str:

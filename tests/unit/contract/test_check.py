@@ -67,6 +67,15 @@ def test_the_document_of_another_place_is_refused(changes: dict[str, Any], code:
         check(document(), **changes)
 
 
+def test_of_another_transcript_both_are_told() -> None:
+    """HIRE-ERR-04."""
+    other = Transcript(hirer=TRANSCRIPT.hirer, provider=Place(sequence=3, digest=digest_bytes(b"x")))
+    with pytest.raises(ContractError) as caught:
+        check(document(), transcript=other)
+    assert str(other) in caught.value.message
+    assert str(TRANSCRIPT) in caught.value.message
+
+
 def change(path: list[Any], value: Any) -> dict[str, Any]:
     made = from_struct(document())
     put(made, path, value)

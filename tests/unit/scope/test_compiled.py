@@ -209,6 +209,28 @@ def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -
 
 
 @pytest.mark.parametrize(
+    ("path", "value", "pointer", "told"),
+    [
+        ([*READ, 2, "rightOperand"], ["eu", "ch"], "/grants/0/constraint/2/rightOperand/0", "expected 'ch', came 'eu'"),
+        (
+            [*READ, 2, "rightOperand"],
+            ["ch", "ch", "eu"],
+            "/grants/0/constraint/2/rightOperand/1",
+            "expected 'eu', came 'ch'",
+        ),
+        ([*READ, 5, "unit"], "bytes", "/grants/0/constraint/5/unit", "expected None, came 'bytes'"),
+        ([*READ, 0, "id"], f"{BASE}#other", "/grants/0/constraint/0/id", f"came '{BASE}#other'"),
+    ],
+)
+def test_where_it_is_spelled_otherwise_is_told(path: list[Any], value: Any, pointer: str, told: str) -> None:
+    """And what was expected there and what came (HIRE-ERR-04)."""
+    with pytest.raises(FormatError) as caught:
+        whole_scope(changed(path, value))
+    assert caught.value.path == pointer
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("path", "value", "code"),
     [
         ([*READ, 3, "leftOperand"], "purpose", "schema_violation"),
