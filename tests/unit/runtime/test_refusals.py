@@ -547,11 +547,13 @@ def test_books_that_were_refused_for_the_log_wait_whatever_else_is_refused(open_
 
 @pytest.mark.parametrize(("code", "told"), [("domain_not_linked", "decision_failed"), ("wrong_state", "wrong_state")])
 def test_what_the_other_side_is_never_told_is_said_as_something_else(open_world: Open, code: str, told: str) -> None:
-    """HIRE-ERR-02: how we are set up is nobody else's business."""
+    """HIRE-ERR-02: how we are set up is nobody else's business, nor is the place that was looked at (HIRE-SEC-07)."""
     world = open_world(held=True)
     move = messages(world.provider, world.begun("ready", world.provider))[0]
-    (said,) = told_of_message(move, UndersignedError(code, "of our own"))
+    move = replace(move, raw=move.raw + b" " * 2048)  # longer than any refusal of it
+    (said,) = told_of_message(move, UndersignedError(code, "of our own", path="/presentation"))
     assert (said.type, said.body["code"]) == ("Problem", told)
+    assert said.body.get("path") == ("/presentation" if told == code else None)
 
 
 def test_a_move_that_was_refused_is_one_of_our_own(open_world: Open) -> None:

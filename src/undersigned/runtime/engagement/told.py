@@ -35,7 +35,7 @@ def told_of_message(message: VerifiedMessage, error: UndersignedError) -> list[S
         # What waited here too long is taken once it is signed again (HIRE-PRF-05): its place is not to be another's.
         "final": not (row.retryable or "waited" in error.detail or body.type in ("Acceptance", "Seal")),
     }
-    if len(message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
+    if code == error.code and len(message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
         problem["path"] = path
     said = [Say("Problem", problem)]
     # If its sender has seen a move that we do not have, it may be our store that went back: then we end nothing.
