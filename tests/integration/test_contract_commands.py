@@ -905,9 +905,12 @@ def test_where_the_hiring_program_is_gone_a_person_reviews_by_command(tmp_path: 
         with serving(acme.path) as again:
             (globex.path / "may-end").touch()
             again.until("review-failed")
+            asked = json.loads(again.until('"kind": "review"'))
+            assert (asked["contract"], asked["criteria"]) == (contract, ["whole"])
             told = run("contract", "show", contract, "--home", acme.path).out
             assert "a person may say it with 'contract review':" in told
             assert "whole: all of it" in told
+            assert f"undersigned contract review {contract} --home {acme.path} --met whole   (or --not-met)" in told
             assert on("review").error["message"] == "the contract's criteria are whole; left out: whole"
             assert on("review", "--met", "whole", "--not-met", "whole").error["code"] == "bad_configuration"
             said = on("review", "--met", "whole")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from undersigned.contract import ContractDocument, Document, contract_card, read_parents, read_ruling
@@ -241,7 +242,7 @@ def _lines(shown: _Shown, home: Home) -> Iterator[str]:
         yield f"In force      {under.in_force}, which amends {under.digest}"
     yield from became(engagement, moves, shown.files)
     yield from _books_lines(engagement, under, facts, home)
-    yield from _review_lines(engagement, facts, document)
+    yield from _review_lines(engagement, facts, document, home.path)
     yield from table_lines(engagement.tabled, shown.table)
     yield from _asked_lines(wanted, engagement.role, under, home)
     for one in shown.above:
@@ -381,7 +382,9 @@ def _books_lines(engagement: Engagement, contract: Contract, facts: Mapping[str,
         yield f"              {typed('contract dispute {} ' + word + ' --home {}', contract.digest, home.path)}"
 
 
-def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: ContractDocument) -> Iterator[str]:
+def _review_lines(
+    engagement: Engagement, facts: Mapping[str, str], document: ContractDocument, home: Path
+) -> Iterator[str]:
     """What a person may say of a delivery that waits for our review, why it failed if it did, or what was said."""
     why, contract = facts.get("review-failed"), engagement.contract
     if contract is None or engagement.state != "delivered" or engagement.role != HIRER:
@@ -395,10 +398,12 @@ def _review_lines(engagement: Engagement, facts: Mapping[str, str], document: Co
         said = ", ".join(f"{plain(id, 100)} {'is' if met else 'is not'} met" for id, met in word.items())
         yield f"Review        a person said: {said or 'no criteria'}; the verdict is that of the verifier"
     elif why is not None or (criteria and document.terms.evidence.verifier is None):
-        failed = f"failed: {plain(why, 300)}" if why is not None else "is waited for"
+        failed = f"not made: {plain(why, 300)}" if why is not None else "is waited for"
         yield f"Review        {failed}; a person may say it with 'contract review':"
         for one in criteria:
             yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
+        met = " ".join(f"--met {plain(one.id, 100)}" for one in criteria)
+        yield f"              {typed('contract review {} --home {}', contract.digest, home)} {met}   (or --not-met)"
 
 
 def _asked_lines(wanted: Iterable[Wanted], role: Role, contract: Contract, home: Home) -> Iterator[str]:

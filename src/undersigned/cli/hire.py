@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -44,7 +44,7 @@ from .options import (
 from .output import HOME_OPTION, Out, meeting
 from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
 from .starting import tell_gates, tell_unfinished
-from .telling import tell
+from .telling import tell, tell_review
 from .terms import check_prices, read_criteria, read_milestone, read_scope_options, read_settlement
 from .words import counted, plain, typed
 
@@ -249,7 +249,8 @@ async def hire(
 
         async def by_a_person(_: Reviewed) -> dict[str, bool]:
             """Says who is asked, and waits: the answer is an order of `contract review`, and not ours."""
-            await _tell_review(out, peer, under_way.engagement, held)
+            if (one := peer.conversations.get(under_way.engagement or "")) is not None:
+                tell_review(out, one, peer.home.path)
             await asyncio.Event().wait()
             return {}
 
@@ -398,17 +399,6 @@ def _place(written: Written) -> str:
         hint = "" if written.instead_of.is_dir() else ": --force would write over it"
         there += f"; {written.instead_of} is something else, and stays{hint}"
     return f"{written.path}{there}"
-
-
-async def _tell_review(out: Out, peer: Peer, engagement: EngagementId | None, criteria: Iterable[str]) -> None:
-    """That a person has to say now which criteria are met, and with which command."""
-    summary = await peer.ledger.summary(engagement) if engagement is not None else None
-    contract = summary.contract if summary is not None else None
-    home = peer.home.path
-    met = " ".join(f"--met {id}" for id in criteria)
-    out.value({"kind": "review", "contract": contract, "criteria": list(criteria)})
-    out.line(f"delivered, and you say what is met: {typed('contract show {} --home {}', contract, home)}", style="bold")
-    out.line(f"  {typed('contract review {} --home {}', contract, home)} {met}   (or --not-met)")
 
 
 def _tell_needs(out: Out, error: UndersignedError) -> None:

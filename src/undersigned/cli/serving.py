@@ -19,7 +19,7 @@ from .ledger import waits_of
 from .options import GATES_OPTION, VERBOSE_OPTION, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, reading, tell_waits
 from .starting import tell_ends, tell_gates, tell_unfinished
-from .telling import noted, part_of, row_line, summary_of, tell
+from .telling import noted, part_of, row_line, summary_of, tell, tell_review
 from .words import counted, plain, typed
 
 __all__ = ["serve", "watch"]
@@ -119,6 +119,8 @@ async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
                 role = "hires us" if conversation.engagement.role == "provider" else "is hired by us"
                 out.line(f"{name}  {conversation.engagement.peer} {role}: {event.engagement}", style="bold")
             tell(out, event, f"{name}  ")
+            if (event.kind, event.type) == ("noted", "review-failed") and conversation is not None:
+                tell_review(out, conversation, peer.home.path)
             if event.kind == "over":
                 introduced.discard(event.engagement)
     finally:

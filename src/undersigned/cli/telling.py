@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -47,6 +48,7 @@ from undersigned.messages import (
     Withdraw,
 )
 from undersigned.runtime import (
+    Conversation,
     Event,
     Transfer,
     books_differ,
@@ -54,7 +56,7 @@ from undersigned.runtime import (
 )
 
 from .output import Out
-from .words import bytes_in_words, counted, plain
+from .words import bytes_in_words, counted, plain, typed
 
 __all__ = [
     "event_json",
@@ -66,6 +68,7 @@ __all__ = [
     "row_line",
     "summary_of",
     "tell",
+    "tell_review",
 ]
 
 
@@ -264,6 +267,18 @@ def tell(out: Out, event: Event, before: str = "") -> None:
         out.progress(f"{before}{event_line(event)}")
     elif not quiet(event):
         out.line(f"{before}{event_line(event)}")
+
+
+def tell_review(out: Out, conversation: Conversation, home: Path) -> None:
+    """That a person has to say now which criteria are met, and with which command."""
+    contract, criteria = conversation.engagement.contract, conversation.offered().terms.criteria
+    if contract is None:
+        return
+    met = " ".join(f"--met {plain(id, 100)}" for id in criteria)
+    out.value({"kind": "review", "contract": contract.digest, "criteria": list(criteria)})
+    shown, said = (typed(f"contract {verb} {{}} --home {{}}", contract.digest, home) for verb in ("show", "review"))
+    out.line(f"delivered, and you say what is met: {shown}", style="bold")
+    out.line(f"  {said} {met}   (or --not-met)")
 
 
 def noted(name: str, text: str) -> str:

@@ -261,7 +261,9 @@ def test_when_the_time_for_it_is_over_the_contract_decides_and_the_hire_says_why
 
 
 def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) -> None:
-    """After a restart nobody has said yet how to review it; that is no verdict either."""
+    """After a restart nobody has said yet how to review it; that is no verdict either. It is logged once, with the
+    command for a person, though it is asked again and again.
+    """
     done = asyncio.Event()
 
     async def works(job: Any) -> None:
@@ -275,8 +277,14 @@ def test_with_the_hire_gone_its_function_is_asked_of_the_peer(open_world: Open) 
     assert isinstance(result.exception(), LocalProtocolError)
     name = events[0].engagement
     world.loop.call_soon(done.set)
-    world.settle(30)
+    with capture_logs() as logs:
+        world.settle(30)
     assert reviews(world, name) == []
+    told = [one for one in logs if one["event"].startswith("review")]
+    assert [(one["event"], one["log_level"]) for one in told] == [("review waits for a person", "warning")]
+    contract = folded(world.hirer, name).contract
+    assert contract is not None
+    assert f"'undersigned contract show {contract.digest}'" in told[0]["hint"]
     assert "`reviewers` of this peer has none for 'summary'" in dict(facts(world.hirer, name))["review-failed"]
     world.hirer.reviewers["summary"] = whole
     world.settle(120)

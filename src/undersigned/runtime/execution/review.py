@@ -37,12 +37,13 @@ from undersigned.runtime.artifacts.store import of_store
 from undersigned.runtime.engagement.conversation import Conversation
 from undersigned.runtime.engagement.documents import document_blob, recorded_documents
 from undersigned.runtime.engagement.receiving import Receiver
+from undersigned.runtime.engagement.remembered import contract_of
 from undersigned.runtime.engagement.turn import Event, Say, fact, noting
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 
 from .inspection import Inspection
 from .patience import RETRY_SECONDS, TryAgain
-from .reviewers import REVIEW_WORD, NoVerdict, Word, wrongly_said
+from .reviewers import REVIEW_WORD, NoReviewer, NoVerdict, Word, wrongly_said
 
 if TYPE_CHECKING:
     from undersigned.runtime.agent.agent import Agent
@@ -134,7 +135,7 @@ class Reviews:
                         continue
                     # A defect of our own program is none of the work, for which the provider is not to lose its pay;
                     # nor may a review that was made and could not be signed end in silence, which accepts.
-                    if not await self._told_of(conversation, error):
+                    if not await self._told_of(conversation, error, told):
                         return
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_RETRY_SECONDS)
@@ -168,13 +169,22 @@ class Reviews:
                 raise PolicyError("decision_failed", str(error)) from error
         return review or noting(fact(REVIEW_WORD, Word(delivery.round, met)))
 
-    async def _told_of(self, conversation: Conversation, error: Exception) -> bool:
-        """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once."""
+    async def _told_of(self, conversation: Conversation, error: Exception, told: set[tuple[object, ...]]) -> bool:
+        """Whether it can still be reviewed; why it was not is logged, noted for whoever waits, and said once. That
+        nobody is there to review is logged once, too: it fails at nothing, and comes again until a person says it.
+        """
         why, cause = plain(in_short(error), MAX_WHY), error
         if isinstance(error, NoVerdict):
             why, cause = plain(str(error), MAX_WHY), error.__cause__
-        hint = "it is tried again, or a person says it with 'contract review'; the contract says what our silence means"
-        _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
+        silence = "the contract says what our silence means"
+        if not isinstance(error, NoReviewer):
+            hint = f"it is tried again, or a person says it with 'contract review'; {silence}"
+            _log.error("review failed", engagement=conversation.id, error=why, hint=hint, exc_info=cause)
+        elif (NoReviewer,) not in told:
+            told.add((NoReviewer,))
+            contract = contract_of(conversation.engagement).digest
+            hint = f"'undersigned contract show {contract}' has what is asked, 'contract review' answers it; {silence}"
+            _log.warning("review waits for a person", engagement=conversation.id, why=why, hint=hint)
         if conversation.facts.get(REVIEW_FAILED) != why:
             try:
                 await conversation.say(noting((REVIEW_FAILED, why)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REVIEW_WORD",
+    "NoReviewer",
     "NoVerdict",
     "Reviewed",
     "Reviewer",
@@ -70,12 +71,16 @@ class NoVerdict(Exception):
     """The function that reviews could not say anything, and why."""
 
 
+class NoReviewer(NoVerdict):
+    """There is no function that reviews: nothing failed, and a person is waited for, or a program that brings one."""
+
+
 async def said_by_function(agent: Agent, conversation: Conversation, artifacts: Contents) -> Mapping[str, bool] | None:
     """Which criteria are met by the hirer's own function; None if it has none, and the verdict is a verifier's alone.
 
     Raises:
         FormatError, VerificationError: By it, what was delivered does not hold.
-        NoVerdict: It could say nothing, or there is none.
+        NoVerdict: It could say nothing; `NoReviewer`: there is none.
         UndersignedError: Something cannot be had now.
         Exception: Whatever it raised that is no error of ours.
     """
@@ -87,7 +92,7 @@ async def said_by_function(agent: Agent, conversation: Conversation, artifacts: 
         if document.terms.evidence.verifier is not None and not agent.hirer.order(conversation).reviewed:
             return None  # the verdict is the verifier's alone
         kind = document.terms.task.kind
-        raise NoVerdict(f"its function is gone with the hire; `reviewers` of this peer has none for {kind!r}")
+        raise NoReviewer(f"whoever hired has ended, and `reviewers` of this peer has none for {kind!r}")
     asked = agent.hirer.order(conversation).inputs
     inputs = await Contents.of(agent.artifacts, {item.name: item.digest for item in asked})
     try:
