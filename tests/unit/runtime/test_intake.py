@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from runtimes import Node, World, folded, last, messages, moves
 from support import refuses
-from undersigned.encoding import Did, Instant, decode_json, shift
+from undersigned.encoding import Did, Instant, decode_json, digest_bytes, shift
 from undersigned.errors import ProofError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Inquiry, Message, Offer, draft, recorded_message
@@ -145,6 +145,16 @@ def test_nothing_is_read_for_who_is_no_party(open_world: Open) -> None:
     told = world.tell(raw, stranger.did, provider)
     assert [fault["code"] for fault in told] == ["wrong_negotiation"]
     assert reads == []
+
+
+def test_an_inquiry_in_an_engagement_of_others_is_no_message_of_it(open_world: Open) -> None:
+    """Decision 0373: a `Problem` would be signed in an engagement that may be another's. Nothing is kept of it."""
+    world = open_world(held=True)
+    name = world.begun("ready", world.provider)
+    said = replace(last(world.provider, name, Inquiry), engagement=f"urn:hire:engagement:{digest_bytes(b'of others')}")
+    told = world.tell(resigned(world.hirer, said, world.clock.now()), world.hirer.did, world.provider)
+    assert [(one["type"], one["code"]) for one in told] == [("Fault", "wrong_negotiation")]
+    assert world.run(world.provider.ledger.summary(said.engagement)) is None
 
 
 def test_a_notice_of_before_the_profile_is_in_any_suite(open_world: Open) -> None:
