@@ -121,6 +121,25 @@ test('before a DID is proved', async (t) => {
     await until(() => theirs.isPaused);
     assert.deepEqual(await closed, { code: 1008, reason: 'proof_invalid' });
   });
+  await t.test('bytes that are no text', async () => {
+    const { end } = await greeted(provider, async () => Buffer.from('{}'));
+    assert.deepEqual(end, { code: 1003, reason: '' });
+  });
+  await t.test('who sends more than 64 frames while its proof is looked at', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    t.after(() => { silent.closeAllConnections(); silent.close(); });
+    await until(() => silent.listening);
+    for (const [more, reason] of /** @type {const} */ ([[64, 'proof_invalid'], [65, 'rate_limited']])) {
+      const socket = new WebSocket(provider.url, ['hire.v1']);
+      const { frames, closed } = watched(socket);
+      await until(() => frames.length > 0);
+      const sender = `did:web:localhost%3A${/** @type {any} */ (silent.address()).port}`;
+      const frame = JSON.parse(await connection(self, provider.did, { sender }, { challenge: frames[0].nonce }));
+      socket.send(JSON.stringify({ ...frame, proof: { ...frame.proof, verificationMethod: `${sender}#key` } }));
+      for (let i = 0; i < more; i += 1) socket.send('{}');
+      assert.deepEqual(await closed, { code: 1008, reason }, `${more} frames`);
+    }
+  });
   await t.test('no subprotocol', async () => {
     const { closed } = watched(new WebSocket(provider.url));
     assert.equal((await closed).code, 1006);

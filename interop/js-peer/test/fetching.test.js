@@ -1,13 +1,17 @@
 /** What is asked for where others say where it is (page 02, sections 2.2 and 2.12). */
 import { createServer } from 'node:http';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { fetchArtifact } from '../src/artifacts.js';
 import { fetchBytes, Resolver } from '../src/did.js';
-import { digestOfBytes } from '../src/encoding.js';
+import { digestOfBytes, instant } from '../src/encoding.js';
+import { HireError } from '../src/errors.js';
+import { decideAsHirer } from '../src/hirer.js';
 import { keyOfDidKey } from '../src/keys.js';
+import { workStatement } from '../src/statements.js';
+import { history, move, take } from '../support/history.js';
 import { until } from '../support/peers.js';
 
 const peer = /** @type {any} */ ({ local: true, key: keyOfDidKey(randomBytes(32)), now: () => 1_800_000_000 });
@@ -39,6 +43,43 @@ test('bytes that are not those of the digest are none, and no more is read than 
   await assert.rejects(fetchArtifact(peer, url, digest, digestOfBytes('five'), 4), { code: 'digest_mismatch' });
   await assert.rejects(fetchArtifact(peer, url, digest, digest, 3), { code: 'too_large' });
   server.close();
+});
+
+test('work is rejected for what it is, and asked for again while it cannot be had or kept (decision 0294)', async (t) => {
+  const server = createServer((asked, answer) => answer.writeHead(asked.url === '/gone' ? 404 : 200).end('four')).listen(0, 'localhost');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const origin = `http://localhost:${/** @type {any} */ (server.address()).port}`;
+  const worker = keyOfDidKey(createHash('sha256').update('hire example provider').digest());
+  const provider = worker.method.split('#')[0];
+  const review = 3600;
+  const says = async (/** @type {any} */ { uri = `${origin}/`, after = 0, maxBytes, digest = digestOfBytes('four'), full = false, connected = true, by = worker }) => {
+    const { engagement, now } = history('one-hire-jcs-hirer', 'Start');
+    const { state } = engagement;
+    const terms = { ...state.terms, deliverables: [{ name: 'x', mediaType: 'text/plain', criteria: [], maxBytes }], evidence: { predicates: [] }, deadlines: { ...state.terms.deadlines, review: 'PT1H' } };
+    engagement.state = { ...state, terms };
+    const artifacts = [{ name: 'x', digest, uri, mediaType: 'text/plain' }];
+    const work = { contract: state.contract, engagement: state.inquiry.engagement, provider, task: terms.task.kind, inputs: [], actions: [], actionsOmitted: 0, usage: [], startedOn: instant(now), finishedOn: instant(now) };
+    const made = move(engagement, 'provider', 'Delivery', { outcome: 'complete', artifacts, statements: [workStatement(artifacts, work, by)], usage: [], round: 1 }, now);
+    take(engagement, made, now);
+    const put = () => { if (full) throw new HireError('store_unavailable', 'full'); };
+    const of = { ...peer, did: 'did:web:acme.example', now: () => now + after, log() {}, hereSince: 0, connected: () => connected, store: { put }, turn: async () => {} };
+    const facts = { asked: -10 }; // so that it does not wait before it asks again
+    return new Promise((resolve) => {
+      const conversation = {
+        engagement, facts, with: provider, last: () => made, enqueue: (/** @type {any} */ act) => act(), say: async (/** @type {any} */ { body }) => resolve(body.verdict),
+        peer: { ...of, resolver: new Resolver(), originOf: async () => '' }, set working(/** @type {boolean} */ on) { if (!on) resolve('later'); },
+      };
+      decideAsHirer(/** @type {any} */ (conversation));
+    });
+  };
+  const late = review - 1;
+  for (const [of, verdict] of /** @type {const} */ ([
+    [{}, 'accepted'], [{ after: late }, 'accepted'], [{ full: true }, 'later'], [{ full: true, after: late }, 'later'], [{ maxBytes: 4 }, 'accepted'], [{ maxBytes: 3 }, 'rejected'], [{ by: peer.key }, 'rejected'],
+    [{ uri: `${origin}/gone` }, 'later'], [{ uri: `${origin}/gone`, after: late }, 'rejected'], [{ digest: digestOfBytes('five') }, 'later'], [{ digest: digestOfBytes('five'), after: late }, 'rejected'],
+    [{ uri: 'http://localhost:1/' }, 'later'], [{ uri: 'http://localhost:1/', after: late }, 'rejected'], [{ uri: 'http://localhost:1/', after: late, connected: false }, 'later'],
+    [{ uri: `${origin}/gone`, after: late, connected: false }, 'rejected'],
+  ])) assert.equal(await says(of), verdict, JSON.stringify(of));
 });
 
 /** What is served as the document of a DID, and how often it was asked for. @param {import('node:test').TestContext} t @param {(answer: import('node:http').ServerResponse, did: string, count: number) => void} answers */

@@ -1,6 +1,8 @@
 /** Documents that change a contract: which we agree to, when we seal none, and what waits for a seal (HIRE-LAN-03, 04 and 08). */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CONTEXT, instant, newId, seconds } from '../src/encoding.js';
 import { Resolver } from '../src/did.js';
 import { answerInLane, suits } from '../src/deadlines.js';
@@ -12,6 +14,8 @@ import { makeProof } from '../src/proofs.js';
 import { checkRuling } from '../src/receive.js';
 import { draftTerms } from '../src/terms.js';
 import { history, move, take } from '../support/history.js';
+import { seal } from '../src/papers.js';
+import { working as atWork } from '../support/peers.js';
 
 const accepted = (/** @type {any} */ state) => state.lane === 'accepted-by-provider';
 const delivery = { outcome: 'complete', artifacts: [], statements: [], usage: [], round: 1 };
@@ -99,6 +103,54 @@ test('what a profile says to deliver is read where it can be, and something is o
   const result = [{ name: 'result', mediaType: 'application/octet-stream', criteria: [{ id: 'a', text: 'b' }] }];
   for (const one of [undefined, [], 'x', [null], [{ name: 'x' }]]) assert.deepEqual(owed(one), result);
   assert.deepEqual(owed([{ name: 'x', mediaType: 'y' }]), [{ ...result[0], name: 'x', mediaType: 'y' }]);
+});
+
+test('what was accepted in time is sealed, unless it ended, a dispute is open, or what was shown does not hold any more (HIRE-NEG-11, HIRE-LAN-03, HIRE-STA-05)', async (t) => {
+  const { hirer, provider, conversation, goOn } = await atWork(t);
+  const { engagement: { state }, shown } = conversation;
+  const now = Math.floor(hirer.now());
+  const answers = async (/** @type {any} */ { accepted, document, shows = {}, ...more }) => {
+    const live = { owner: 'hirer', digest: 'offer', name: 'document', validUntil: instant(now), document: { ...state.document, ...document } };
+    conversation.shown = shown.map((one) => ({ ...one, ...shows }));
+    conversation.engagement.state = { ...state, live, accepted: { at: now, digest: 'acceptance', proof: {}, ...accepted }, ...more };
+    const { type, body } = await seal(conversation);
+    Object.assign(conversation, { shown });
+    conversation.engagement.state = state;
+    return type === 'Seal' ? type : body.reason;
+  };
+  const release = { document: { type: 'Release', terms: undefined, settlement: { ...state.terms.price, amount: '0' } } };
+  const entry = { type: 'BitstringStatusListEntry', statusPurpose: 'revocation', statusListIndex: '1', statusListCredential: 'http://localhost:1/status/1' };
+  const { organisation } = JSON.parse(readFileSync(join(provider.store.folder, 'peer.json'), 'utf8'));
+  const [{ proof: _, ...claims }] = shown;
+  const listed = { ...claims, credentialStatus: entry };
+  const away = { ...listed, proof: await makeProof(listed, keyOfDidKey(Buffer.from(organisation, 'hex')), { cryptosuite: 'eddsa-jcs-2022', proofPurpose: 'assertionMethod', created: claims.validFrom }) };
+  const said = [
+    [{}, 'Seal'], [{ accepted: { at: now + 1 } }, 'offer_expired'], [{ accepted: { overtaken: true } }, 'overtaken'], [{ main: 'closing' }, 'ended'], [{ main: 'closed' }, 'ended'], [{ main: 'disputed' }, 'ended'],
+    [{ main: 'disputed', ...release }, 'Seal'], [{ shows: { validFrom: '2019-01-01T00:00:00Z', validUntil: '2020-01-01T00:00:00Z' } }, 'revoked'], [{ shows: listed }, 'revoked'], [{ shows: away }, 'status_unavailable'],
+  ];
+  for (const [of, expected] of said) assert.equal(await answers(of), expected, JSON.stringify(of));
+  goOn();
+});
+
+test('an offer in the lane that suits is accepted until its end, and what does not suit is declined', async (t) => {
+  const { hirer, provider, conversation, goOn } = await atWork(t);
+  const one = /** @type {any} */ (provider.find(conversation.id));
+  const { state } = one.engagement;
+  const now = Math.floor(provider.now());
+  provider.now = () => now;
+  const answers = async (/** @type {number} */ until, /** @type {any} */ deadlines = {}, main = 'working') => {
+    const live = { owner: 'hirer', digest: 'offer', name: 'document', validUntil: instant(now + until), document: { ...state.document, type: 'Amendment', terms: { ...state.terms, deadlines: { ...state.terms.deadlines, ...deadlines } } } };
+    one.engagement.state = { ...state, main, lane: 'offered-by-hirer', live };
+    const said = await answerInLane(one);
+    one.engagement.state = state;
+    return said && [said.type, said.body.reason];
+  };
+  assert.deepEqual(await answers(0), ['Acceptance', undefined]);
+  assert.deepEqual(await answers(-1), ['Withdraw', 'declined']);
+  assert.deepEqual(await answers(60, { heartbeat: 'PT1S' }), ['Withdraw', 'declined']);
+  for (const main of ['closing', 'closed']) assert.equal(await answers(60, {}, main), undefined);
+  assert.ok(hirer);
+  goOn();
 });
 
 test('an offerer that knows of a delivery after the acceptance withdraws as overtaken', async () => {

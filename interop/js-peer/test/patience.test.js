@@ -2,7 +2,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Conversation } from '../src/conversation.js';
-import { overdueForHirer, tooLong } from '../src/deadlines.js';
+import { overdue, overdueForHirer, tooLong } from '../src/deadlines.js';
 import { asksAgain } from '../src/hirer.js';
 import { nextBeat } from '../src/job.js';
 import { instant } from '../src/encoding.js';
@@ -28,6 +28,31 @@ test('a place is held for four hours, and its hirer waited for for 30 days', () 
   assert.equal(tooLong(live({ start: now + 30 * day + 1 }), now), '/terms/deadlines/start');
   assert.equal(tooLong(live({ review: 'P30DT1S' }), now), '/terms/deadlines/review');
   assert.equal(tooLong(live({ close: 'P31D' }), now), '/terms/deadlines/close');
+});
+
+test('a negotiation ends when who is to answer does not, and an offer of ours a minute after its end (HIRE-NEG-09)', () => {
+  const at = 1_800_000_000;
+  const ends = (/** @type {string} */ role, /** @type {any} */ { waiting, live, ...state }, /** @type {number[]} */ ...after) => after.map((later) => {
+    const [inquiry, profile] = [{ respondBy: instant(at + 100), closesAt: instant(at + 1000) }, { respondBy: instant(at + 200) }];
+    const conversation = { role, over: false, facts: waiting ? { waiting: { until: instant(at + waiting) } } : {}, peer: { hereSince: 0, now: () => at + later } };
+    const engagement = { state: { inquiry, profile, live: live && { ...live, validUntil: instant(at + live.until) }, ...state } };
+    return overdue(/** @type {any} */ ({ ...conversation, engagement }))?.body.reason;
+  });
+  const [no, late] = ['no_answer', 'offer_expired'];
+  assert.deepEqual(ends('hirer', { main: 'inquired' }, 100, 101), [undefined, no]);
+  assert.deepEqual(ends('provider', { main: 'inquired' }, 101, 1000, 1001), [undefined, undefined, no]);
+  assert.deepEqual(ends('provider', { main: 'profiled' }, 101, 200, 201), [undefined, undefined, no]);
+  assert.deepEqual(ends('hirer', { main: 'profiled' }, 201, 1000, 1001), [undefined, undefined, no]);
+  for (const role of ['hirer', 'provider']) {
+    const theirs = { owner: role === 'hirer' ? 'provider' : 'hirer', until: 300 };
+    const ours = { owner: role, until: 300 };
+    assert.deepEqual(ends(role, { main: 'ready' }, 1000, 1001), [undefined, no]);
+    assert.deepEqual(ends(role, { main: 'offered', live: theirs }, 361, 1000, 1001), [undefined, undefined, no]);
+    assert.deepEqual(ends(role, { main: 'offered', live: ours }, 360, 361), [undefined, late]);
+    assert.deepEqual(ends(role, { main: 'offered', live: ours, waiting: 500 }, 361, 500, 501), [undefined, undefined, late]);
+    assert.deepEqual(ends(role, { main: 'offered', live: { ...ours, until: 990 }, waiting: 2000 }, 1000, 1001), [undefined, late]);
+    for (const side of ['hirer', 'provider']) assert.deepEqual(ends(role, { main: `accepted-by-${side}`, live: ours }, 100_000), [undefined]);
+  }
 });
 
 test('a provider is heard of by moves and by Progress that is news of this contract', () => {
