@@ -390,6 +390,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
     "HIRE-LAN-10": (
+        "journals/offers-cross-contradicting",
         "journals/acceptance-again-crossing",
         "journals/acceptance-of-another-*",
         "journals/acceptance-of-nothing-crossing",

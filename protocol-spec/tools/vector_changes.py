@@ -7,8 +7,9 @@ from typing import Any
 
 from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, countersigned, release
 from example_messages import conversation
-from example_parties import HIRER, PROVIDER, SUITE, Talk
+from example_parties import HIRER, PROVIDER, SUITE, Talk, document_name, terms
 from msgspec import to_builtins
+from msgspec.structs import replace
 from vector_journals import OPENING, as_json, journal, seen_by_both, talk_after, up_to
 from vector_parts import Vector, changed, resigned
 
@@ -336,6 +337,19 @@ def _documents() -> Iterator[Vector]:
     yield journal(
         "offers-cross",
         "both put a document on the table: the hirer's stands, the provider's is void",
+        since_start("offer-amendment"),
+        as_json(theirs),
+        outcome="void",
+        state="working",
+    )
+    both, base = talk_since("breach"), document_name(talk_since("breach"), "provider")
+    again = replace(terms(base, "30"), deadlines=replace(terms(base, "30").deadlines, until="2026-11-24T12:00:00Z"))
+    theirs = both.say(
+        Offer, "provider", document=amendment(both, "provider", sealed, terms=again), valid_until=shift(both.now, 3600)
+    )
+    yield journal(
+        "offers-cross-contradicting",
+        "the one that is void ends before it begins: nobody reads its terms",
         since_start("offer-amendment"),
         as_json(theirs),
         outcome="void",

@@ -26,6 +26,7 @@ function checkParties({ hirer, provider, methods, terms }) {
  * @param {any} document @param {string} sender role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now]
  */
 export async function verifyOffered(document, sender, resolver, suites, now) {
+  checkDocumentShape(document, '/document'); // of an offer that is void nobody reads the terms (HIRE-CTR-12)
   checkParties(document);
   const { proof, ...rest } = document;
   check(proof !== undefined, 'proof_missing', 'document', '/document/proof');

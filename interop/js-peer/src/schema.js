@@ -112,7 +112,6 @@ export function checkMessageShape(message) {
     check(!tender || limits.rounds === 1, 'schema_violation', 'rounds of a tender', '/limits/rounds');
     check(!tender || (tender.bidsClose <= tender.revealBy && tender.revealBy <= tender.awardBy), 'schema_violation', 'order of a tender', '/tender');
   }
-  if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
   checkUsage(message.usage ?? []);
   if (message.type === 'Start') checkNames(message.inputs);
 }
