@@ -138,7 +138,7 @@ def verify_status_list(
         if credential.issuer != issuer:
             raise CredentialError("status_unavailable", f"expected a list of {issuer}; came another issuer's")
     except FormatError as exc:
-        raise CredentialError("status_invalid", exc.message, path=exc.path) from exc
+        raise _no_list(url, exc) from exc
     except ProofError as exc:  # of a text: signed as something else, or in a way that is not taken
         raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
     except CredentialError as exc:
@@ -147,8 +147,19 @@ def verify_status_list(
         verified = verify_issued(credential, documents=documents, now=now, contexts=contexts)
     except UndersignedError as exc:
         raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
-    found = read_status_list(verified, url=url)
+    try:
+        found = read_status_list(verified, url=url)
+    except CredentialError as exc:
+        raise _no_list(url, exc) from exc
     return replace(found, verified=now, by=documents[issuer])
+
+
+def _no_list(url: str, error: UndersignedError) -> CredentialError:
+    """That what was fetched is no list. Where in it is said in words: a pointer is told to peers, and is one into their
+    message (HIRE-SEC-07).
+    """
+    where = f" at {error.path}" if error.path else ""
+    return CredentialError("status_invalid", f"{url} holds no list{where}: {error.message}")
 
 
 def verify_signed_text(

@@ -369,9 +369,9 @@ def _object(raw: bytes) -> JsonObject:
     try:
         document = decode_json(raw, FOREIGN_LIMITS)
     except FormatError as exc:
-        raise VerificationError(
-            "did_document_invalid", f"expected a DID document: {exc.message}", path=exc.path
-        ) from exc
+        # Here and below the place is in words: a pointer is told to peers, and is one into their message (HIRE-SEC-07).
+        where = f" at {exc.path}" if exc.path else ""
+        raise VerificationError("did_document_invalid", f"expected a DID document{where}: {exc.message}") from exc
     if not isinstance(document, dict):
         raise VerificationError("did_document_invalid", "expected a DID document, got JSON that is no object")
     return document
@@ -380,14 +380,14 @@ def _object(raw: bytes) -> JsonObject:
 def _list(document: JsonObject, member: str) -> list[Any]:
     entries = document.get(member, [])
     if not isinstance(entries, list):
-        raise VerificationError("did_document_invalid", f"expected a list in {member}", path=f"/{member}")
+        raise VerificationError("did_document_invalid", f"expected a list in {member}")
     return cast("list[Any]", entries)
 
 
 def _objects(document: JsonObject, member: str) -> Iterator[JsonObject]:
     for entry in _list(document, member):
         if not isinstance(entry, dict):
-            raise VerificationError("did_document_invalid", f"expected objects in {member}", path=f"/{member}")
+            raise VerificationError("did_document_invalid", f"expected objects in {member}")
         yield cast("JsonObject", entry)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import secrets
 from typing import Any
 
@@ -27,7 +28,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.encoding import multibase_encode
-from undersigned.errors import CODES, UndersignedError
+from undersigned.errors import CODES, CredentialError, UndersignedError
 
 ISSUER, AGENT, STRANGER = Party("acme-org"), Party("acme"), Party("mallory")
 DOCUMENTS = documents(ISSUER, STRANGER)
@@ -223,8 +224,10 @@ def test_a_list_is_its_issuers() -> None:
     ],
 )
 def test_what_its_issuer_signed_and_is_no_list_is_invalid(change: dict[str, Any]) -> None:
-    """HIRE-STA-01, HIRE-STA-03."""
-    assert code_of(listed, made(**change)) == "status_invalid"
+    """HIRE-STA-01, HIRE-STA-03. Where in it is in the words: a pointer is one into a message (HIRE-SEC-07)."""
+    with pytest.raises(CredentialError, match=r"expected|no status of its own") as refused:
+        listed(made(**change))
+    assert (refused.value.code, refused.value.path) == ("status_invalid", "")
 
 
 def test_a_list_that_does_not_say_where_it_lies_could_be_any_of_its_issuer() -> None:
@@ -232,7 +235,9 @@ def test_a_list_that_does_not_say_where_it_lies_could_be_any_of_its_issuer() -> 
     document = made()
     del document["id"], document["proof"]
     signed = ISSUER.prove(document, credential_config("eddsa-jcs-2022", ISSUER.method, NOW))
-    assert code_of(listed, signed) == "status_invalid"
+    with pytest.raises(CredentialError, match=f"{re.escape(URL)} holds no list at /id: ") as refused:
+        listed(signed)
+    assert (refused.value.code, refused.value.path) == ("status_invalid", "")
 
 
 def test_how_long_it_may_be_kept() -> None:

@@ -344,7 +344,10 @@ def test_not_a_document(raw: bytes):
     ],
 )
 def test_malformed_document(members: dict):
-    assert code_of(view, **members) == "did_document_invalid"
+    """Where in it is in the words: a pointer would be told to a peer as one into its message (HIRE-SEC-07)."""
+    with pytest.raises(VerificationError) as refused:
+        view(**members)
+    assert (refused.value.code, refused.value.path) == ("did_document_invalid", "")
 
 
 def test_services():
