@@ -16,6 +16,7 @@ from undersigned.contract import ContractDocument, Methods, Place, Subcontractin
 from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
 from undersigned.messages import Offer, engagement_id
 from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window, compile_scope
+from undersigned.transparency import contract_leaf, leaf_digest
 
 __all__ = ["first_below", "subcontract_vectors"]
 
@@ -353,6 +354,7 @@ def _sealed(
     offered = proof_on(bare, hirer, SIGNED, "assertionMethod", id=name)
     second = proof_on(offered, provider, SIGNED, "assertionMethod", previous_proof=name)["proof"][1]
     document_digest, offer = digest_of(bare), digest_bytes(b"the offer")
+    whole = {**bare, "proof": [offered["proof"], second]}
 
     def said(kind: str, by: Party, to: Party, role: str, purpose: str, **members: Any) -> dict[str, Any]:
         message = {
@@ -381,9 +383,9 @@ def _sealed(
         seen=accepted,
         **about,
         acceptance=accepted,
-        ledger={"log": hirer.did, "index": 0, "leaf": digest_bytes(b"leaf")},
+        ledger={"log": hirer.did, "index": 0, "leaf": leaf_digest(contract_leaf(whole))},
     )
-    return {"document": {**bare, "proof": [offered["proof"], second]}, "acceptance": acceptance, "seal": seal}
+    return {"document": whole, "acceptance": acceptance, "seal": seal}
 
 
 def _name(document: dict[str, Any]) -> str:
@@ -396,8 +398,8 @@ def _name(document: dict[str, Any]) -> str:
 def _chains() -> Iterator[Vector]:
     """What an offer carries, as whoever is hired verifies it: proofs, acceptances and seals included."""
 
-    def chain(name: str, says: str, above: list[dict[str, Any]], **expected: Any) -> Vector:
-        child = as_json(_offer([_parent()]))["document"]
+    def chain(name: str, says: str, above: list[dict[str, Any]], own: Any = None, **expected: Any) -> Vector:
+        child = as_json(own or _offer([_parent()]))["document"]
         given = {"document": child, "parents": above}
         case = {"kind": "chain", "keys": signers(HIRER, ROOT)}
         return Vector(f"contracts/chain-{name}", says, canonicalize(given), case, expected)
@@ -411,6 +413,13 @@ def _chains() -> Iterator[Vector]:
     )
     unsealed = {**good, "seal": {name: value for name, value in good["seal"].items() if name != "proof"}}
     yield chain("unsealed", "a parent whose seal nobody signed", [unsealed], code="proof_missing")
+    dearer = _offer(price="12.01")
+    says = "a price above that of a parent whose seal nobody signed"
+    yield chain("dearer-and-unsealed", says, [unsealed], dearer, code="scope_exceeded")
+    middle, root = _chain_of_two()
+    dearer = _offer([middle, root], price="12.01")
+    says = "a price above its parent's, and a member more beside what stands above that"
+    yield chain("dearer-with-a-member-more", says, [middle, {**root, "note": {}}], dearer, code="schema_violation")
     noted = resigned({**good["acceptance"], "note": "More."}, HIRER)
     now = digest_of(content_of(noted))
     follows = {**good, "acceptance": noted, "seal": resigned(changed(good["seal"], acceptance=now, seen=now), ROOT)}

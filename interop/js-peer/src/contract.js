@@ -59,18 +59,23 @@ export async function verifyAccepted(offered, proof, acceptor, resolver, suites,
   await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now);
 }
 
+/** A document by itself, before its proofs are looked at. @param {any} document */
+export function checkDocument(document) {
+  check(DOCUMENTS.has(document.type), 'schema_violation', 'type', '/type');
+  checkShape(document.type, document);
+  checkDocumentShape(document);
+  checkParties(document);
+}
+
 /**
  * A contract, amendment or release that verifies without anything else but DID documents.
  * @param {{document: any, acceptance: any, seal: any}} sealed @param {Resolver} resolver @param {number} [now] without it a key that states its end is refused
  * @returns {Promise<{document: string, acceptance: string, seal: string, offerer: string}>}
  */
 export async function verifySealed({ document, acceptance, seal }, resolver, now) {
-  check(DOCUMENTS.has(document.type), 'schema_violation', 'type', '/type');
-  checkShape(document.type, document);
-  checkDocumentShape(document);
+  checkDocument(document);
   checkMessageShape(acceptance);
   checkMessageShape(seal);
-  checkParties(document);
   const proofs = proofsOf(document);
   check(Array.isArray(document.proof) && proofs.length === 2, 'proof_invalid', 'two proofs');
   const offerer = document.id.split(':').at(-2);

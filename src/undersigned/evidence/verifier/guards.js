@@ -40,12 +40,14 @@ async function checkAbove(live, { document, role, parents = [] }) {
 /** The chain of contracts up to the root, each inside the one above it. */
 async function checkParents(document, parents) {
   expect(parents.length <= MAX_DEPTH, "chain_invalid", `at most ${MAX_DEPTH} levels above`);
-  let child = document;
   for (const parent of parents) {
     const whole = Object.keys(parent).sort().join() === "acceptance,document,seal" && Object.values(parent).every(isObject);
     expect(whole, "schema_violation", "document, acceptance and seal of a parent");
     checkDocument(parent.document);
     expect(parent.document.type !== "Release", "schema_violation", "a document with terms");
+  }
+  let child = document;
+  for (const parent of parents) {
     expect(child.parent === (await nameOf(parent.document)), "chain_invalid", `the parent ${child.parent}`);
     expect(child.hirer === parent.document.provider, "chain_invalid", `a parent whose provider is ${child.hirer}`);
     checkWithin(child.terms, parent.document.terms);
