@@ -27,7 +27,9 @@ PARTS: Final[dict[str, tuple[Party, Party, str, str]]] = {
 
 
 def frame(part: str, by: Party | EcParty, members: Mapping[str, Any] = {}, **options: Any) -> Made:
-    """Frame 2 or 3 with its proof; `members` are other ones of the frame, `options` other ones of the proof."""
+    """Frame 2 or 3 with its proof; `members` are other ones of the frame, `options` other ones of the proof; None
+    takes one away.
+    """
     _, reader, own, asked = PARTS[part]
     document: Made = {
         "@context": "https://w3id.org/hire/v1",
@@ -40,6 +42,7 @@ def frame(part: str, by: Party | EcParty, members: Mapping[str, Any] = {}, **opt
         "versions": ["1.0"],
     }
     document |= {**({"version": "1.0"} if part == "acceptor" else {}), **members}
+    document = {name: value for name, value in document.items() if value is not None}
     kind = by.kind if isinstance(by, EcParty) else "Ed25519"
     signer = options.pop("signer", by)
     config = proof_config(
@@ -52,6 +55,7 @@ def frame(part: str, by: Party | EcParty, members: Mapping[str, Any] = {}, **opt
         domain=options.pop("domain", reader.did),
     )
     assert not options, options
+    config = {name: value for name, value in config.items() if value is not None}
     return attach(document, config, signer.sign(prepare(document, config, kind)))
 
 
@@ -108,6 +112,15 @@ def _refused(part: str, by: Party) -> Iterator[Vector]:
     many = ["1.0", *(f"1.{minor}" for minor in range(1, 17))]
     yield wrong("of-17-versions", "more versions than may be offered", shape, {"versions": many})
     yield wrong("of-another-context", "another context", shape, {"@context": "https://w3id.org/hire/v2"})
+    for name, time in (
+        ("with-a-fraction", "09:00:00.0Z"),
+        ("without-a-zone", "09:00:00"),
+        ("of-another-zone", "10:00:00+01:00"),
+    ):
+        yield wrong(f"of-a-time-{name}", "a time in another spelling", shape, created=f"2026-11-24T{time}")
+    yield wrong("of-no-begin", "a proof that does not say when it was made", "proof_expired", created=None)
+    yield wrong("of-no-end", "a proof that does not say when it ends", "proof_expired", expires=None)
+    yield wrong("of-no-type", "a frame that does not say what it is", shape, {"type": None})
     unsigned = content_of(frame(part, by))
     yield _vector(f"{part}-unsigned", f"the {part}: no proof", part, unsigned, {"code": "proof_missing"}, by)
 

@@ -27,7 +27,8 @@ const shape = (name, members, more = {}) => define(name, {
   type: 'object', required: Object.keys(members), propertyNames: { enum: Object.keys({ ...members, ...more }) }, properties: { ...members, ...more },
 });
 shape('Challenge', { type: { const: 'Challenge' }, subprotocol: { const: SUBPROTOCOL }, nonce: NONCE });
-const PROOF = { proof: { type: 'object', additionalProperties: { type: 'string', maxLength: FRAME_TEXT } } };
+const INSTANT = { $ref: 'Inquiry#/properties/respondBy' };
+const PROOF = { proof: { type: 'object', properties: { created: INSTANT, expires: INSTANT }, additionalProperties: { type: 'string', maxLength: FRAME_TEXT } } };
 const PARTY = { $ref: 'Inquiry#/properties/sender' };
 const CONNECTION = {
   '@context': { const: CONTEXT }, type: { const: 'Connection' }, subprotocol: { const: SUBPROTOCOL }, sender: PARTY, recipient: PARTY, nonce: NONCE,
@@ -149,6 +150,7 @@ async function verifyConnection(frame, challenge, { did, resolver, now }) {
   const { proof, ...rest } = frame;
   checkProofShape(proof);
   check(proof.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
+  check(proof.created !== undefined && proof.expires !== undefined, 'proof_expired', 'a proof without its times');
   check(/^(?:eddsa-jcs-2022|ecdsa-jcs-2019)$/.test(proof.cryptosuite), 'suite_not_allowed', 'frames are proved with jcs');
   check(String(proof.verificationMethod).split('#')[0] === frame.sender, 'key_not_authorized', 'method of another');
   await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender, { proving: true }), purpose: 'authentication', now: now(), challenge, domain: did });

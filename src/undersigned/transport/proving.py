@@ -98,14 +98,14 @@ class Proved(NamedTuple):
     version: str
 
 
-class _Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="Challenge"):
+class _Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    type: Literal["Challenge"]  # msgspec asks nobody for the tag of a struct that stands in no union
     subprotocol: Literal["hire.v1"]
     nonce: Nonce
 
 
-class _Connection(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag="Connection"
-):
+class _Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    type: Literal["Connection"]
     context: Literal["https://w3id.org/hire/v1"] = msgspec.field(name="@context")
     subprotocol: Literal["hire.v1"]
     sender: Did
