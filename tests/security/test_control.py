@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from undersigned.daemon import control as module
 from undersigned.daemon.control import ControlAnswer, ControlListener
 from undersigned.encoding import JsonObject
 from undersigned.errors import CODES, ConfigurationError
-from undersigned.runtime import ControlPart, Home
+from undersigned.runtime import ControlPart, Home, control_token
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -224,6 +225,11 @@ async def test_sc_96_the_token_is_its_owners(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="others may read"):
             homes[0].control_token()
     file.chmod(0o600)
+    mistyped = file.with_name("contrl.token")
+    with pytest.raises(ConfigurationError, match=re.escape(f"there is no {mistyped}: a peer makes its token")):
+        control_token(mistyped)
+    assert not mistyped.exists()
+    assert control_token(file) == tokens[0]
     for text in ("", "short", "a" * 31, "a" * 400, "a b" * 20):
         file.write_text(text)
         with pytest.raises(ConfigurationError, match="holds no token"):

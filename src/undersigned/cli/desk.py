@@ -49,8 +49,6 @@ def open_desk(out: Out, named: str | None, peer: str | None, token_file: Path | 
         checked_server(peer, "--peer", path=False)
     token: str | None = None
     if token_file is not None:
-        if not token_file.exists():  # none is made here
-            raise ConfigurationError("bad_configuration", f"--token-file: there is no {token_file}")
         token = control_token(token_file)
     if peer is None or token is None:
         home = out.home(named)

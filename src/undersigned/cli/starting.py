@@ -14,6 +14,7 @@ from undersigned.protocol import ENDED
 from undersigned.runtime import GATE_TOKEN, SystemClock, load_engagement, order_in
 
 from .output import Out
+from .telling import tell_review
 from .words import owed_in_words, plain
 
 __all__ = ["goes_on", "tell_ends", "tell_gates", "tell_held", "tell_unfinished"]
@@ -79,6 +80,9 @@ async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -
     for line in goes_on(unfinished):
         out.line(line)
     for one in unfinished:
+        waiting = peer.conversations.get(one["engagement"])
+        if one["state"] == "delivered" and waiting is not None and "review-failed" in waiting.facts:
+            tell_review(out, waiting, peer.home.path)  # nothing of it happens anew, to be told later
         again = one["role"] == "hirer" and one["peer"] == did and one["state"] not in (*ENDED, "closing")
         again = again and await _is_hire_for(peer, one["engagement"], task)
         out.value({"kind": "unfinished", **one, "again": again})

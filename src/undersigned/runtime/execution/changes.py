@@ -162,7 +162,9 @@ class Changes(Moves):
         for attempt in range(3):
             engagement = conversation.engagement
             if conversation.offered(engagement) != of:
-                raise LocalProtocolError("stale_offer", "what is in force was changed while this was made")
+                raise LocalProtocolError(
+                    "stale_offer", "what is in force was changed meanwhile: look at it, and say it again"
+                )
             peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
             said = await agent.papers.change(
                 engagement, of, what, peer, valid_seconds=seconds, parents=await agent.above.shown(conversation)
@@ -187,7 +189,10 @@ class Changes(Moves):
         engagement = conversation.engagement
         tabled = engagement.tabled
         if tabled is None or tabled.document != document:
-            raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
+            there = "nothing is on the table"
+            if tabled is not None:
+                there = f"{tabled.document} is on the table, and 'undersigned contract show' tells what it would change"
+            raise LocalProtocolError("stale_offer", f"expected the document on the table; got {document}: {there}")
         async with self._agent.bookings.budget.changing(conversation):
             with ExitStack() as weighed:
                 try:

@@ -132,20 +132,24 @@ def control_at(text: str, configured: ControlPart | None, option: str) -> Contro
     return part
 
 
-def control_token(path: Path) -> str:
-    """The token in this file, which is made if there is none.
+def control_token(path: Path, *, make: bool = False) -> str:
+    """The token in this file. Whose peer takes it has it made where there is none (`make`); whoever shows it reads it:
+    a path that was mistyped has none, and one that was made there would open nothing.
 
     Raises:
-        ConfigurationError: `bad_configuration`, somebody else may read the file, or it holds no token;
+        ConfigurationError: `bad_configuration`, there is no such file, somebody else may read it, or it holds no token;
             `key_unavailable`, it was not read or written.
     """
     try:
-        if not path.exists():
+        if make and not path.exists():
             # Who comes second at the same moment takes the first one's.
             with suppress(FileExistsError), whole_file(path, private=True, new=True) as made:
                 made.write(f"{secrets.token_urlsafe(32)}\n".encode())
         with open_private(path) as file:
             text = file.read(1024).decode("ascii", "replace").strip()
+    except FileNotFoundError as exc:
+        text = f"there is no {path}: a peer makes its token, in its state folder, where it is first asked for"
+        raise ConfigurationError("bad_configuration", text) from exc
     except OSError as exc:
         raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc
     if not _TOKEN.fullmatch(text):

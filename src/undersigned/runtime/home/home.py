@@ -352,7 +352,7 @@ class Home:
         Raises:
             ConfigurationError: `bad_configuration`, others can read its file or it is none; `key_unavailable`.
         """
-        return control_token(self.path / CONTROL_TOKEN)
+        return control_token(self.path / CONTROL_TOKEN, make=True)
 
     def gate_token(self) -> str:
         """What a gate has to show to the peer; made when it is first asked for. It opens nothing else.
@@ -360,7 +360,7 @@ class Home:
         Raises:
             ConfigurationError: As `control_token`.
         """
-        return control_token(self.path / GATE_TOKEN)
+        return control_token(self.path / GATE_TOKEN, make=True)
 
     def contexts(self, part: ControlPart) -> Contexts:
         """The bundled contexts and those that the control listener's configuration names.
