@@ -497,7 +497,13 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-SUB-10": ("packs/above-*", "packs/below*", "packs/no-subcontracts"),
     "HIRE-LNK-01": ("linkage/*",),
     "HIRE-LNK-02": ("linkage/origin-with-a-slash", "linkage/not-named-by-the-did", "linkage/of-another-origin"),
-    "HIRE-LNK-03": ("linkage/another-member", "linkage/empty", "linkage/too-many", "linkage/good-among-others"),
+    "HIRE-LNK-03": (
+        "linkage/another-member",
+        "linkage/empty",
+        "linkage/too-many",
+        "linkage/good-among-others",
+        "linkage/jwt-of-another*",
+    ),
     "HIRE-CRD-01": (
         "presentations/past*",
         "presentations/not-yet",
@@ -595,6 +601,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/jwt-other-issuer",
     ),
     "HIRE-JWT-07": (
+        "presentations/jwt-another-millennium",
         "presentations/jwt-expired",
         "presentations/jwt-from-future",
     ),

@@ -110,6 +110,8 @@ def linkage_vectors() -> Iterator[Vector]:
     )
     over = {"exp": _seconds(NOW)}
     yield _vector("jwt-past", "a JWT at its exp", [_text(_linkage(**over))], {"code": "policy_denied"})
+    before = _text(_linkage(nbf=946_684_799))
+    yield _vector("jwt-of-another-millennium", "a JWT whose nbf is of the year 1999", [before], no)
     soon = _text(_linkage(nbf=_seconds(NOW) + 1))
     yield _vector("jwt-not-yet", "a JWT one second before its nbf", [soon], {"code": "policy_denied"})
     later = _text(_linkage(validFrom="2026-11-10T00:00:01Z"))

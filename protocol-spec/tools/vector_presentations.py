@@ -439,6 +439,8 @@ def _graphs() -> Iterator[Vector]:
     yield vector("too-many", "257 edges, none of five issuers has more than 64", "too_large", *crowd)
     yield vector("wide", "64 edges by one issuer", "holder_mismatch", forged(endorsed(agents[:64])))
     yield vector("too-wide", "65 edges by one issuer", "too_large", forged(endorsed(agents[:65])))
+    again = [forged(endorsed(agents[:5])) for _ in range(16)]
+    yield vector("again", "80 edges by one issuer, to five subjects", "holder_mismatch", *again)
     links = [forged(endorsed(agents[at + 1 : at + 2], agents[at])) for at in range(5)]
     yield vector("deep", "a chain of four links", "holder_mismatch", *links[:4])
     yield vector("too-deep", "a chain of five links", "too_large", *links)
@@ -468,6 +470,8 @@ def _jwts() -> Iterator[Vector]:
     yield wrong("bound", "bound to a key that is not looked at", "schema_violation", claims={"cnf": {}})
     yield wrong("other-issuer", "iss is not the issuer", "schema_violation", claims={"iss": OTHER.did})
     yield wrong("expired", "exp is now, validUntil later", "policy_denied", claims={"exp": _seconds(NOW)})
+    first = {"exp": 946_684_800}  # of which no second lies before it in these years
+    yield wrong("another-millennium", "exp is the first second of the year 2000", "schema_violation", claims=first)
     yield wrong("from-future", "made 61 seconds ahead", "proof_from_future", claims={"iat": _seconds(NOW) + 61})
     changed_text = good["id"][:-6] + ("A" if good["id"][-6] != "A" else "B") + good["id"][-5:]
     yield _vector("jwt-changed", "another signature", answer({**good, "id": changed_text}), "proof_invalid")

@@ -87,6 +87,15 @@ def verdict_vectors() -> Iterator[Vector]:
         refuse=[between],
     )
     yield vector(
+        "refused-beginning",
+        "the chain begins at somebody who is refused",
+        "deny",
+        "signer attester_not_trusted",
+        edges=[{**through[1], "kind": "authority", "source": ROOT.did}],
+        anchors=[{"issuer": ROOT.did}],
+        refuse=[ROOT.did],
+    )
+    yield vector(
         "another-purpose",
         "believed for anything, and hired for something else",
         "ask",

@@ -112,7 +112,7 @@ class Edge(Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
     """Last second in which it counts."""
     status: Status = "good"
     says: str = ""
-    """Of an accusation its kind, of a performance its outcome."""
+    """Of an accusation its kind, of a performance its outcome, of an audit what it was for."""
 
     @property
     def accusation(self) -> str:
