@@ -346,6 +346,9 @@ def review_vectors() -> Iterator[Vector]:
     beside = digest_sha256(said) | {"sha512": "ab" * 64}
     says = "a digest by sha512 beside, which nobody can check without the bytes"
     yield vector("digest-beside", says, None, other(subject__0__digest=beside))
+    named = digest_sha256(said) | {"__proto__": "00", "constructor": "00", "md5": "00"}
+    says = "digests beside by algorithms that nobody knows, of names that programs have for other things"
+    yield vector("digest-of-another-name", says, None, other(subject__0__digest=named))
     alone = {"sha512": "ab" * 64}
     yield vector("digest-alone", "a digest by sha512 alone", "digest_mismatch", other(subject__0__digest=alone))
     for name, says, members in (

@@ -186,6 +186,7 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
     asked = replace(foreign, target=f"https://acme.example/artifacts?of=/{INPUT}")
     yield "input-in-a-query", "a target that ends with an input and is another one", wide, _offer(scope=_scope(asked))
     yield "dearer", "a price above the parent's", wide, _offer(price="12.01")
+    yield "another-currency", "a lower price in another currency", wide, _offer(price__currency="USD")
     yield (
         "later-finish",
         "due when the parent is, which is too late",
@@ -195,6 +196,8 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
     begun = [_sealed(ROOT, HIRER, _terms_above(not_before="2026-11-24T12:00:00Z"))]
     early = _offer(begun, deadlines__start="2026-11-24T11:59:59Z")
     yield "earlier-start", "to begin before the parent may, and no notBefore of its own", wide, early
+    early = _offer(begun, deadlines__notBefore="2026-11-24T11:59:59Z")
+    yield "earlier-not-before", "it may begin before the parent may, and is to begin after that", wide, early
     yield "later-review", "its review ends after the parent's", wide, _offer(deadlines__review="P2D")
     yield "later-until", "authority after the parent's end", wide, _offer(deadlines__until="2026-11-30T00:00:01Z")
     yield "less-evidence", "a statement that the parent demands is not demanded", wide, _offer(evidence__predicates=[])
@@ -206,10 +209,23 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
         yield name, says, wide, _offer([_sealed(ROOT, HIRER, replace(plain, evidence=above))])
     classed = replace(plain, data_handling=replace(plain.data_handling, classes=("internal",)))
     yield "of-no-class", "data of no class, where the parent's has one", wide, _offer([_sealed(ROOT, HIRER, classed)])
+    yield (
+        "of-another-class",
+        "data of a class that the parent has not",
+        wide,
+        _offer([_sealed(ROOT, HIRER, classed)], data_handling__classes=["internal", "secret"]),
+    )
     yield "more-retention", "data may be kept for longer", wide, _offer(data_handling__retention="P1D")
     yield "more-training", "models may be trained on the data", wide, _offer(data_handling__training=True)
     yield "another-purpose", "data for another purpose", wide, _offer(data_handling__purpose="Anything.")
     yield "as-deep-as-its-parent", "as many levels below it as below its parent", wide, _offer(depth=2)
+    kept = [_sealed(ROOT, HIRER, _terms_above(onward=False))]
+    yield (
+        "more-onward",
+        "data may be passed on, which the parent does not allow",
+        wide,
+        _offer(kept, data_handling__onward=True),
+    )
     onward = _sealed(ROOT, HIRER, _terms_above(inputs=(INPUT,), onward=False))
     yield "input-passed-on", "an input of the parent, which may not be passed on", wide, _offer([onward])
     never = _sealed(ROOT, HIRER, _terms_above(depth=0))
@@ -428,6 +444,11 @@ def _chains() -> Iterator[Vector]:
     follows = {**good, "seal": resigned({**good["seal"], "note": "More."}, ROOT)}
     says = "a parent whose Seal has a member that its schema lacks"
     yield chain("seal-with-a-member-more", says, [follows], code="unknown_term")
+    early = {"created": "2026-11-24T08:00:00Z", "expires": "2026-11-24T07:59:59Z"}
+    for name, move, signer in (("acceptance", "acceptance", HIRER), ("seal", "seal", ROOT)):
+        ends = {**good, move: resigned(good[move], signer, **early)}
+        says = f"a parent whose {name} ends before it begins"
+        yield chain(f"{name}-ends-before-it-begins", says, [ends], code="proof_invalid")
     signed = good["document"]
     one = {**good, "document": {**signed, "proof": signed["proof"][0]}}
     yield chain("one-proof", "a parent that only its hirer signed", [one], code="proof_invalid")

@@ -86,7 +86,7 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
   await verifyMove(acceptance, 'Acceptance', document, other(offerer), resolver, now);
   await verifyMove(seal, 'Seal', document, offerer, resolver, now);
   const [name, accepted] = [digest(document), digest(acceptance)];
-  const binds = acceptance.document === name && digest(acceptance.contractProof) !== '' && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
+  const binds = acceptance.document === name && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
     && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer;
   check(binds, 'terms_mismatch', 'acceptance and seal');
   const next = Number(document.id.split(':').at(-1)) + 1;
@@ -103,5 +103,6 @@ async function verifyMove(move, type, document, role, resolver, now) {
   check(move.type === type, 'terms_mismatch', type);
   check(move.engagement === document.engagement, 'wrong_negotiation', type);
   check(move.role === role && move.sender === document[role] && move.recipient === document[other(role)], 'wrong_party', type);
+  check(proof.created <= proof.expires, 'proof_invalid', 'expires before created');
   await verifyProof(rest, proof, { did: await resolver.resolve(move.sender, { fresh: true }), purpose: purposeOf(type), now });
 }

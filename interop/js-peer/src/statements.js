@@ -128,7 +128,7 @@ function checkSubjects(statement, artifacts, bytesOf) {
   check(new Set(names).size === names.length && names.length > 0, 'digest_mismatch', 'subjects');
   for (const { name, digest } of statement.subject) {
     const artifact = artifacts.find((one) => one.name === name);
-    const known = Object.entries(digest).filter(([algorithm]) => DIGESTS[algorithm]);
+    const known = Object.entries(digest).filter(([algorithm]) => Object.hasOwn(DIGESTS, algorithm));
     check(artifact !== undefined && Object.hasOwn(digest, 'sha256'), 'digest_mismatch', name);
     for (const [algorithm, value] of known) {
       const bytes = bytesOf(name);
