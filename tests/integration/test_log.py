@@ -255,6 +255,25 @@ async def test_a_log_hides_nothing_by_what_it_does_not_serve(missing: str, tmp_p
     assert len(told["contradictions"]) == (missing != "/tile/0/000")
 
 
+@pytest.mark.parametrize("size", [2, 3])
+async def test_a_checkpoint_that_was_kept_shows_two_histories_to_anybody(size: int, tmp_path: Path) -> None:
+    """HIRE-LOG-08: who never met the owner has what it signed from elsewhere, and that is proof as well."""
+    acme, globex = await two_homes(tmp_path)
+    kept, proof = tmp_path / "kept.txt", tmp_path / "proof.json"
+    kept.write_bytes(await claimed(globex, [b"another"] * size))
+    leaves = [b"%d" % number for number in range(3)]
+    files = {"/checkpoint": await claimed(globex, leaves), "/tile/entries/000.p/3": bundle(leaves)}
+    files["/tile/0/000.p/3"] = b"".join(leaf_hash(leaf) for leaf in leaves)
+    async with Peer.open(globex), served(files) as (url, _):
+        told = await audit(acme, globex, "--at", url, "--since", kept)
+        (document,) = told["contradictions"]
+        proof.write_text(json.dumps(document))
+        checking = ("ledger", "forks", "--check", proof, "--home", acme.path)
+        assert (await asyncio.to_thread(undersigned, *checking, folder=tmp_path)).code == 0
+    assert any(str(kept) in defect for defect in told["defects"])
+    assert ("path" in document) == (size < 3)
+
+
 def root_of(hashes: list[bytes]) -> bytes:
     tree = Frontier()
     for one in hashes:

@@ -170,10 +170,12 @@ async def ledger_audit(
             leaves = fetched_leaves(gatherer, base, head.size)
             came = Stated(log=did, size=head.size, root=head.root, at=None, note=note)
         began = time.monotonic()
-        report = await _shown(out, head, leaves, (*held, *kept), promised)
+        heads = [HeldHead(Checkpoint(one.log, one.size, one.root), where) for where, one in kept]
+        report = await _shown(out, head, leaves, (*held, *heads), promised)
         seconds = max(time.monotonic() - began, 1e-6)
         if came is not None:
-            contradictions, unshown = await _contradictions(store, gatherer, base, came, found=bool(report.defects))
+            found, others = bool(report.defects), [one for _, one in kept]
+            contradictions, unshown = await _contradictions(store, gatherer, base, came, others, found=found)
             report = replace(report, defects=(*report.defects, *unshown))
     rate = round(report.leaves / seconds)
     out.value(
@@ -203,15 +205,15 @@ async def ledger_audit(
 
 
 async def _contradictions(
-    store: Ledger, gatherer: Gatherer, base: str, came: Stated, *, found: bool
+    store: Ledger, gatherer: Gatherer, base: str, came: Stated, kept: Iterable[Stated], *, found: bool
 ) -> tuple[list[JsonObject], list[str]]:
-    """What shows to anybody that a log has two histories: what was found before, and what this audit found; and why
-    that cannot be shown.
+    """What shows to anybody that a log has two histories: what was found before, and what this audit found, by heads
+    that its owner stated to us or that were `kept`; and why that cannot be shown.
     """
     seen = await store.seen(came.log)
     forks, unshown = [seen.fork] if seen is not None and seen.fork is not None else [], list[str]()
     if found:
-        held = [one for one in await stated_heads(store, came.log) if one.size <= came.size]
+        held = [one for one in (*await stated_heads(store, came.log), *kept) if one.size <= came.size]
         try:
             now = await fork_of(gatherer, base, came, held)
         except UndersignedError as error:
@@ -234,19 +236,20 @@ async def _shown(
             return await audited(head, each, held, promised, lambda done: told(done, head.size))
 
 
-def _kept(path: Path, document: DidDocument, now: Instant) -> HeldHead:
-    """What a checkpoint that was kept signs.
+def _kept(path: Path, document: DidDocument, now: Instant) -> tuple[str, Stated]:
+    """Where a checkpoint that was kept is, and what it signs.
 
     Raises:
         ConfigurationError: The file cannot be read.
         LogProofError: It is no checkpoint that the log's owner signed.
     """
     with checking(f"--since {path}"):
-        raw = read_file(path, MAX_NOTE_BYTES)
+        note = _note(read_file(path, MAX_NOTE_BYTES))
     try:
-        return HeldHead(verified_note(_note(raw), document, now), str(path))
+        head = verified_note(note, document, now)
     except LogProofError as error:
         raise LogProofError(error.code, f"--since {path}: {error.message}") from error
+    return str(path), Stated(log=document.id, size=head.size, root=head.root, at=None, note=note)
 
 
 def _note(raw: bytes) -> str:
