@@ -228,11 +228,18 @@ def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(co
         assert (nobody.code, nobody.values[0]["taken"]) == (7, False), "it goes on once a peer runs"
         assert nobody.values[0]["engagement"] == engagement
         assert "contract" not in nobody.values[0], "there is none"
+        globex.end(signal.SIGINT)
         with serving(acme.path):
             (done,) = companies.offer(acme, "withdraw", engagement).values
             assert (done["act"], done["state"]) == ("withdraw", "withdrawn")
             again = companies.offer(acme, "withdraw", engagement)
             assert (again.code, again.error["code"]) == (4, "wrong_state")
-            assert '"changed"' in globex.until('"Withdraw"')
+            told = "it is withdrawn already, which the other side hears as soon as it is there"
+            assert again.error["message"] == told
+            with serving(companies.globex.path) as globex:
+                globex.until('"changed"')
+    late = companies.offer(acme, "withdraw", engagement)
+    told = f"{engagement} is withdrawn: nothing of it is left to be done, see 'watch --no-follow'"
+    assert (late.code, late.error["message"]) == (4, told), "'contract show' knows of none"
     assert companies.offer(companies.globex, "list").values == [{"count": 0, "local": True}]
     assert asyncio.run(assert_one_contract_or_none(acme, companies.globex)) == {None}

@@ -479,7 +479,10 @@ def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
     engagement = hired.shown(hired.acme)["engagement"]
     ended = run("offer", "withdraw", engagement, "--home", hired.acme.path, "--json")
-    assert (ended.code, ended.error["message"]) == (4, f"there is a contract: {hired.contract}")
+    told = f"there is a contract, {hired.contract}, which 'contract cancel' or 'revoke' ends"
+    assert (ended.code, ended.error["message"]) == (4, told)
+    for untrue in ("suspend", "cancel"):  # it is under no contract, and if it were the peer would say so
+        assert hired.on(hired.acme, untrue, "--reason", "parent").code == 2
     dear = hired.on(hired.acme, "amend", "--price", "500 EUR").error
     assert dear["message"] == "denied by our own policy default/1: max_price 500 EUR (would pass: at most 10)"
     assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0

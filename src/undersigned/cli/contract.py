@@ -41,8 +41,10 @@ CONTRACT = click.argument("contract", metavar="CONTRACT")
 FOR_OPTION = click.option(
     "--for", "seconds", type=click.IntRange(60), metavar="SECONDS", default=3600, show_default=True, help="How long."
 )
-OWN_CAUSES = tuple(one for one in CAUSES if one != "parent")
-"""What an owner may give. That the contract above has ended the peer says by itself."""
+OWN_CAUSES, OWN_SUSPENSIONS, OWN_CANCELS = (
+    tuple(one for one in words if one != "parent") for words in (CAUSES, SUSPEND_REASONS, CANCEL_REASONS)
+)
+"""What an owner may give. That the contract above is suspended, or has ended, the peer says by itself."""
 
 
 @click.group(cls=CommandGroup)
@@ -62,7 +64,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
 @contract.command("suspend")
 @CONTRACT
 @FOR_OPTION
-@click.option("--reason", type=click.Choice(list(SUSPEND_REASONS)), default="incident", show_default=True, help="Why.")
+@click.option("--reason", type=click.Choice(OWN_SUSPENSIONS), default="incident", show_default=True, help="Why.")
 @HOME_OPTION
 @command
 async def contract_suspend(out: Out, contract: str, seconds: int, reason: str, home: str | None) -> int:
@@ -186,7 +188,7 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
 )
 @click.option(
     "--reason",
-    type=click.Choice(list(CANCEL_REASONS)),
+    type=click.Choice(OWN_CANCELS),
     default="no_longer_needed",
     show_default=True,
     help="Why.",

@@ -118,5 +118,8 @@ async def _require_in_progress(home: Home, order: ContractOrder) -> None:
     name = order.contract or order.engagement or ""
     state = (await named_in(home, name)).state
     if state in ENDED:
-        text = f"{plain(name, 100)} is {state}: nothing of it is left to be done, see 'contract show'"
+        see = (
+            "contract show" if order.contract is not None else "watch --no-follow"
+        )  # of a negotiation there is no other
+        text = f"{plain(name, 100)} is {state}: nothing of it is left to be done, see '{see}'"
         raise LocalProtocolError("wrong_state", text)

@@ -115,8 +115,15 @@ class Moves:
         """
 
         def make(engagement: Engagement) -> Say:
+            text = ""
             if engagement.contract is not None:
-                raise LocalProtocolError("wrong_state", f"there is a contract: {engagement.contract.digest}")
+                text = f"there is a contract, {engagement.contract.digest}, which 'contract cancel' or 'revoke' ends"
+            elif engagement.state == "withdrawn":
+                text = "it is withdrawn already, which the other side hears as soon as it is there"
+            elif engagement.state.startswith("accepted-by-"):
+                text = "an acceptance waits for its answer; if a contract comes of it, 'contract cancel' ends that"
+            if text:
+                raise LocalProtocolError("wrong_state", text)
             return withdrawal(engagement, "changed")
 
         await self._ask(conversation, make)
