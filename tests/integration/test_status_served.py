@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import ClientSession
 
 from integration.hires import free_ports
@@ -87,6 +88,10 @@ async def test_a_list_that_cannot_be_signed_is_not_served(tmp_path: Path) -> Non
             register.revoke(register.issued()[0].id, peer.clock.now())
         register.close()
         assert caught.value.code == "key_unavailable"
-        async with session.get(entry.url) as answer:
-            assert answer.status == 500
-            assert await answer.json() == {"code": "internal"}
+        with structlog.testing.capture_logs() as logs:
+            async with session.get(entry.url) as answer:
+                assert answer.status == 500
+                assert await answer.json() == {"code": "internal"}
+        (told,) = [one for one in logs if one["event"] == "a request was not answered"]
+        assert "organisation.json is missing" in told["error"]
+        assert "exc_info" not in told, "its operator is told what is missing, and shown none of our lines"

@@ -294,9 +294,13 @@ class PublicListener:
         except ConnectionError:
             # Whoever asked has gone before it was answered; anybody can, as often as they like.
             return error_response(400, "bad_request")
-        except Exception as exc:
-            if isinstance(exc, UndersignedError) and exc.code == "overloaded":
+        except UndersignedError as exc:
+            if exc.code == "overloaded":
                 return error_response(503, exc.code)
+            # Such as a key that is missing: it says itself what is wrong, and no line of ours is.
+            _log.error("a request was not answered", path=request.raw_path[:200], error=str(exc))
+            return error_response(500, "internal")
+        except Exception:
             _log.exception("a request was not answered", path=request.raw_path[:200])
             return error_response(500, "internal")
         if document is None:

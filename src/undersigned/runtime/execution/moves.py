@@ -119,7 +119,7 @@ class Moves:
             if engagement.contract is not None:
                 text = f"there is a contract, {engagement.contract.digest}, which 'contract cancel' or 'revoke' ends"
             elif engagement.state == "withdrawn":
-                text = "it is withdrawn already, which the other side hears as soon as it is there"
+                text = "it is withdrawn already: nothing of it is left to be done"
             elif engagement.state.startswith("accepted-by-"):
                 text = "an acceptance waits for its answer; if a contract comes of it, 'contract cancel' ends that"
             if text:
