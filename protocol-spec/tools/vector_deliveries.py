@@ -82,6 +82,12 @@ def delivery_vectors() -> Iterator[Vector]:
     posing = stated(payload, Party("stranger"), keyid=PROVIDER.method)
     yield vector("signed-by-a-stranger", "a stranger's signature under the provider's method", "proof_invalid", posing)
     yield vector("unsigned", "no signature", "proof_missing", {**good, "signatures": []})
+    bare = {**good, "signatures": [], "note": "More."}
+    yield vector("unsigned-and-more", "no signature, and a member that an envelope has not", "unknown_term", bare)
+    none = {name: value for name, value in good.items() if name != "signatures"}
+    yield vector("without-signatures", "no list of signatures", "schema_violation", none)
+    hinted = {**good, "signatures": [{**one, "hint": "More."} for one in good["signatures"]]}
+    yield vector("signature-and-more", "a signature with a member that none has", "unknown_term", hinted)
     both = {**good, "signatures": [*good["signatures"], *stated(payload, HIRER)["signatures"]]}
     yield vector("signed-twice", "a second signature, of the hirer, beside the provider's", "proof_invalid", both)
     altered = {**good, "payload": base64.b64encode(canonicalize(changed(said, predicate__task="other"))).decode()}
