@@ -497,6 +497,10 @@ def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
         assert shown["inForce"] == hired.contract
     nothing = hired.on(hired.globex, "decline")
     assert (nothing.code, nothing.error["code"]) == (4, "wrong_state")
+    assert nothing.error["message"].endswith("; 'contract show' tells who owes what, and by when")
+    nobody = hired.on(hired.globex, "dispute", "--claim", "It was never said.")
+    told = "the terms name no arbiter: one offers 'contract amend --arbiter', the other side accepts that"
+    assert (nobody.code, nobody.error["code"], nobody.error["message"]) == (4, "terms_mismatch", told)
 
 
 def test_questions_for_approval_are_answered(hired: Hire) -> None:

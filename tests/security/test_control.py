@@ -226,7 +226,7 @@ async def test_sc_96_the_token_is_its_owners(tmp_path: Path) -> None:
             homes[0].control_token()
     file.chmod(0o600)
     mistyped = file.with_name("contrl.token")
-    with pytest.raises(ConfigurationError, match=re.escape(f"there is no {mistyped}: a peer makes its token")):
+    with pytest.raises(ConfigurationError, match=re.escape(f"there is no token file {mistyped}: a peer makes its own")):
         control_token(mistyped)
     assert not mistyped.exists()
     assert control_token(file) == tokens[0]

@@ -391,6 +391,8 @@ def _said(out: Out, act: str, told: str, said: Answered) -> int:
     hint = ""
     if act in ("amend", "release") and said.code == "wrong_party":
         hint = "; first take it from the table: 'contract decline'"
+    elif said.code == "wrong_state" and "'" not in said.message:  # where it names no command itself
+        hint = "; 'contract show' tells who owes what, and by when"
     elif said.code in _LOOKED_UP:
         hint = "; nothing was said: say it again once this can be had"
     require_done(said, hint)

@@ -151,7 +151,7 @@ async def trace_(
             evidence = await gather_evidence(digest, own=own, packs=given, now=now, known=known, told=told)
     if not evidence.made(digest):
         where = " or ".join(["this ledger"] * (own is not None) + ["these packs"] * bool(given))
-        raise ConfigurationError("not_found", f"no delivery of {digest} in {where}")
+        raise ConfigurationError("not_found", f"no delivery of {digest} in {where}: --pack brings what others hold")
     tree = trace(digest, evidence, why=why)
     if picture is not None:
         write_new(picture, draw_trace(tree, title=f"Trace of {digest}").encode(), force=force)

@@ -116,7 +116,7 @@ async def decision_named(ledger: Ledger, text: str) -> RecordedDecision:
     every = {one.id: one for one in await recorded_decisions(ledger)}
     found = [one for id, one in every.items() if names(text, id)]
     if not found:
-        raise ConfigurationError("not_found", f"no decision {text[:100]!a} in this ledger")
+        raise ConfigurationError("not_found", f"no decision {text[:100]!a} in this ledger: see 'decision list'")
     if len(found) > 1:
         raise ConfigurationError("not_found", f"{text[:100]!a} names {len(found)} decisions: write more of the id")
     return found[0]

@@ -173,6 +173,9 @@ class Moves:
         """
 
         def make(engagement: Engagement) -> Say:
+            if not arbiters(engagement):
+                text = "the terms name no arbiter: one offers 'contract amend --arbiter', the other side accepts that"
+                raise LocalProtocolError("terms_mismatch", text)
             contract = contract_of(engagement)
             last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
             now, by = self._in(engagement, seconds)

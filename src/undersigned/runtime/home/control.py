@@ -148,7 +148,7 @@ def control_token(path: Path, *, make: bool = False) -> str:
         with open_private(path) as file:
             text = file.read(1024).decode("ascii", "replace").strip()
     except FileNotFoundError as exc:
-        text = f"there is no {path}: a peer makes its token, in its state folder, where it is first asked for"
+        text = f"there is no token file {path}: a peer makes its own, in its state folder, where it is first asked for"
         raise ConfigurationError("bad_configuration", text) from exc
     except OSError as exc:
         raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc

@@ -243,7 +243,9 @@ class StatusRegister:
         """
         for one in self._found(id):
             return one
-        raise ConfigurationError("not_found", f"{self._document.id} issued no credential {id!r}")
+        raise ConfigurationError(
+            "not_found", f"{self._document.id} issued no credential {id!r}: see 'credentials list'"
+        )
 
     def revoke(self, id: str, now: Instant) -> Issued:
         """Withdraws a credential for good, and signs its list; doing it again changes nothing.
