@@ -25,7 +25,7 @@ from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Suspend, Withdraw
 from undersigned.runtime import AnchorBook, Home, create_home, issue_membership, sign_record
-from undersigned.runtime.home.anchors import FollowedAnchors
+from undersigned.runtime.home.anchors import followed_anchors
 from undersigned.runtime.negotiation import learned
 from undersigned.runtime.negotiation.beliefs import INLINE_EDGES
 from undersigned.runtime.negotiation.learned import WRITE_SECONDS
@@ -568,18 +568,18 @@ def test_anchors_that_the_system_could_not_read_for_the_moment_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HIRE-TRU-12: what was removed meanwhile counts no more, though nothing else changes."""
-    monkeypatch.setattr("undersigned.runtime.home.anchors.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("undersigned.runtime.home.followed.AGAIN_SECONDS", 0.0)
     believed = "did:web:globex.example:org"
     home = create_home(tmp_path / "acme", name="Acme", local=True, port=8109, anchors=(believed,))
-    followed, now = FollowedAnchors(home, NOON), NOON
+    followed, now = followed_anchors(home, NOON), NOON
     AnchorBook(home, now).unlist(believed)
     os.utime(home.path / "undersigned.toml", (0, 0))  # long ago, so that it is no change of this very moment
     with no_descriptor(), capture_logs() as logged:
         assert [followed.follow(now) for _ in range(3)] == [False] * 3
     assert [entry["event"] for entry in logged] == ["anchors were changed and cannot be read: those from before count"]
-    assert followed.anchors.anchors
+    assert followed.found.anchors
     assert followed.follow(now)
-    assert not followed.anchors.anchors
+    assert not followed.found.anchors
     assert not followed.follow(now)
 
 

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import structlog
 from msgspec import Struct
@@ -35,8 +35,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
 from undersigned.proof import JCS_SUITE_OF, attach, prepare, proofs_of
-from undersigned.runtime.clock import steady_seconds
-from undersigned.runtime.files import files_of, just_now, of_the_system, read_file, state_of, why, write_whole
+from undersigned.runtime.files import files_of, read_file, why, write_whole
 from undersigned.trust import (
     AddingRule,
     Anchor,
@@ -53,14 +52,12 @@ from undersigned.trust import (
 )
 
 from .configuration import CONFIGURATION
+from .followed import Followed
 from .home import Home
 
-__all__ = ["AnchorBook", "FollowedAnchors", "KeptRecord", "load_anchors", "read_document", "sign_record", "viewpoint"]
+__all__ = ["AnchorBook", "KeptRecord", "followed_anchors", "load_anchors", "read_document", "sign_record", "viewpoint"]
 
 _log = structlog.get_logger()
-
-AGAIN_SECONDS: Final = 1.0
-"""Between two attempts to read what the system does not give."""
 
 
 class KeptRecord(Struct, frozen=True, kw_only=True):
@@ -267,46 +264,14 @@ def viewpoint(home: Home, now: Instant) -> Viewpoint:
     return Viewpoint(anchors=load_anchors(home, now), own=settings.own, now=now, refused=refused)
 
 
-class FollowedAnchors:
-    """The anchors of a state folder, in a peer that runs while they are changed beside it.
+def followed_anchors(home: Home, now: Instant) -> Followed[Anchors]:
+    """Whom a state folder believes, in a peer that runs while that is changed beside it.
 
     Raises:
-        ConfigurationError: When made. As `AnchorBook`.
+        ConfigurationError: As `AnchorBook`.
     """
-
-    def __init__(self, home: Home, now: Instant) -> None:
-        self._home = home
-        self._looked_at = str(home.path / CONFIGURATION), str(home.anchors)
-        self._seen = state_of(self._looked_at)  # before they are read: what changes meanwhile is read again
-        self._again: float | None = None
-        """When what the system could not read for the moment is read again, by the steady clock."""
-        self.anchors = load_anchors(home, now)
-        """Those that count."""
-
-    def follow(self, now: Instant) -> bool:
-        """Whether others count than before. Who looks and finds nothing changed pays for two calls of the system.
-
-        What cannot be used is logged and changes nothing: the file that is at fault may be another than the one that
-        was taken away, and a configuration that is being written would stop every contract.
-        """
-        seen = state_of(self._looked_at)
-        due = self._again is not None and steady_seconds() >= self._again
-        if seen == self._seen and not due and not just_now(seen):
-            return False
-        told, self._seen, self._again = seen == self._seen, seen, None
-        try:
-            found = load_anchors(Home(self._home.path), now)
-        except ConfigurationError as error:
-            if not told:
-                _log.error("anchors were changed and cannot be read: those from before count", error=error.message)
-            if of_the_system(error):
-                self._again = steady_seconds() + AGAIN_SECONDS
-            return False
-        if found.digest == self.anchors.digest:
-            return False
-        _log.info("anchors were changed", count=len(found.anchors), anchors=found.digest)
-        self.anchors = found
-        return True
+    files = (home.path / CONFIGURATION, home.anchors)
+    return Followed("anchors", files, lambda at: load_anchors(Home(home.path), at), now)
 
 
 def read_document(file: Path) -> JsonObject:

@@ -57,7 +57,7 @@ from .asked import (
     waiting_changes,
     was_offered,
 )
-from .statements import FollowedApprovers, Mark, evidence_of, refuse, refused, statement_files, verified
+from .statements import Mark, evidence_of, followed_approvers, refuse, refused, statement_files, verified
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -128,7 +128,7 @@ class Approvals:
 
     def __init__(self, agent: AgentBase, offers: Offers) -> None:
         self._agent, self._offers = agent, offers
-        self._followed = FollowedApprovers(agent.home)
+        self._followed = followed_approvers(agent.home, agent.clock.now())
         self._folder = agent.home.approvals
         self._waiting: dict[tuple[EngagementId, Digest | None], _Waits] = {}
         self._watched = False
@@ -279,10 +279,11 @@ class Approvals:
 
     def _approvers(self) -> Approvers:
         """Those that count now. Where they are others than before, what waits is decided again."""
-        if self._followed.follow():
+        now = self._agent.clock.now()
+        if self._followed.follow(now):
             for waits in self._waiting.values():
-                waits.tries_at = self._agent.clock.now()
-        return self._followed.approvers
+                waits.tries_at = now
+        return self._followed.found
 
     async def _watch(self) -> None:
         try:

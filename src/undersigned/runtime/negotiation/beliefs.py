@@ -23,7 +23,7 @@ from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError
 from undersigned.ledger import TrustStore
 from undersigned.runtime.files import in_thread
-from undersigned.runtime.home.anchors import FollowedAnchors
+from undersigned.runtime.home.anchors import followed_anchors
 from undersigned.runtime.home.registries import RegistryKeeper
 from undersigned.runtime.negotiation.learned import Learned, withdrawn_as
 from undersigned.trust import (
@@ -95,7 +95,7 @@ class Beliefs:
         self._agent = agent
         self._at = agent.clock.now()
         """When the anchors and the graph were looked at last."""
-        self._followed = FollowedAnchors(agent.home, self._at)
+        self._followed = followed_anchors(agent.home, self._at)
         self._own = agent.home.configuration.own
         self._refused = frozenset(agent.home.configuration.policy.refuse)
         self._graph = agent.home.trust
@@ -126,7 +126,7 @@ class Beliefs:
     @property
     def anchors(self) -> Anchors:
         """Those that counted when they were looked at last."""
-        return self._followed.anchors
+        return self._followed.found
 
     async def check(self) -> None:
         """Returns if the graph can be read, all of it.
@@ -201,7 +201,7 @@ class Beliefs:
         if not self._looked:
             self._follow_in_round()
         known = self._settled.get(asked)
-        if known is None or known.answers.standing(self._followed.anchors, self._at) is not known.answers:
+        if known is None or known.answers.standing(self._followed.found, self._at) is not known.answers:
             return None
         return known
 
@@ -400,6 +400,8 @@ class Beliefs:
         """
         self._at = self._agent.clock.now()
         if self._followed.follow(self._at):
+            found = self._followed.found
+            _log.info("anchors were changed", count=len(found.anchors), anchors=found.digest)
             self._forget()
         if self._store is not None and self._store.replaced:
             # One that was put back, or made anew because it was damaged: nobody writes to the old one any more.

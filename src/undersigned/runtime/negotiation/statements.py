@@ -19,18 +19,19 @@ from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, dige
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.ledger import Blob, Draw, Ledger, Reservation
 from undersigned.proof import JCS_SUITE_OF, attach, prepare
-from undersigned.runtime.files import just_now, of_the_system, state_of, write_whole
+from undersigned.runtime.files import write_whole
 from undersigned.runtime.home.anchors import read_document
 from undersigned.runtime.home.configuration import CONFIGURATION
+from undersigned.runtime.home.followed import Followed
 from undersigned.runtime.home.home import Home
 from undersigned.trust import Approvers, VerifiedApproval, record_config, verify_approval
 
 __all__ = [
-    "FollowedApprovers",
     "Mark",
     "drop_approval",
     "dropped",
     "evidence_of",
+    "followed_approvers",
     "load_approvers",
     "refuse",
     "refused",
@@ -66,38 +67,13 @@ def load_approvers(home: Home) -> Approvers:
     return approvers
 
 
-class FollowedApprovers:
+def followed_approvers(home: Home, now: Instant) -> Followed[Approvers]:
     """The people who may approve, in a peer that runs while its settings are changed beside it.
 
     Raises:
-        ConfigurationError: When made. As `load_approvers`.
+        ConfigurationError: As `load_approvers`.
     """
-
-    def __init__(self, home: Home) -> None:
-        self._settings = home.path / CONFIGURATION
-        self._seen: tuple[tuple[int, int], ...] = ()  # of what was read before this
-        self._told = ""
-        self.approvers = load_approvers(home)
-        """Those that count."""
-
-    def follow(self) -> bool:
-        """Whether others count than before. Settings that cannot be used are logged, and change nothing."""
-        seen = state_of((self._settings,))
-        if seen == self._seen and not just_now(seen):
-            return False
-        self._seen = seen
-        try:
-            found = load_approvers(Home(self._settings.parent))
-        except ConfigurationError as error:
-            if error.message != self._told:
-                _log.error("settings were changed and cannot be read: approvers as before", error=error.message)
-            self._told = error.message
-            if of_the_system(error):
-                self._seen = ()  # for the moment
-            return False
-        self._told = ""
-        before, self.approvers = self.approvers, found
-        return found != before
+    return Followed("approvers", (home.path / CONFIGURATION,), lambda _: load_approvers(Home(home.path)), now)
 
 
 async def sign_approval(person: Home, approvers: Approvers, document: JsonObject, now: Instant) -> JsonObject:
