@@ -178,7 +178,7 @@ def test_a_copy_is_read_where_nothing_can_be_written(written: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("kind", "code", "says"),
     [
-        ("other file", "store_corrupt", "is damaged, or is none"),
+        ("other file", "store_corrupt", "; see GUIDE, Copies"),
         ("folder", "store_unavailable", "it is a folder"),
         ("other database", "store_version", "is no ledger"),
     ],

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from undersigned.contract import MAX_ITEMS, PAYMENTS, Criterion, Milestone, Settlement, check_milestones, read_payment
 from undersigned.encoding import compare_amounts, to_struct
 from undersigned.errors import ConfigurationError, FormatError
-from undersigned.runtime import checked_text, parse_price, read_file
+from undersigned.runtime import checked_text, parse_price, read_file, why
 from undersigned.scope import Grant, Limit, Scope, read_limit
 
 from .output import checking
@@ -139,7 +139,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
         with checking(str(scope_file)):
             written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except ValueError as exc:  # or not even text
-        raise ConfigurationError("bad_configuration", f"{scope_file}: not TOML: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{scope_file}: not TOML: {why(exc)}") from exc
     if written == Scope():  # of a file that is not written yet, what it was to forbid would be allowed
         raise ConfigurationError("bad_configuration", f"{scope_file}: no scope: it grants, forbids and asks nothing")
     return Scope(

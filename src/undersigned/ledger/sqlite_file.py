@@ -283,7 +283,8 @@ def translated(exc: BaseException, path: Path, what: str = "the ledger") -> Ledg
         return LedgerUnavailable("store_full", f"no room for {what} {path}: {why}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         none = ", or is none" if primary == sqlite3.SQLITE_NOTADB else ""
-        return LedgerError("store_corrupt", f"the file of {what} is damaged{none} ({name}): {path}: {why}")
+        text = f"the file of {what} is damaged{none} ({name}): {path}: {why}; see GUIDE, Copies"
+        return LedgerError("store_corrupt", text)
     if code in _UNIQUE:
         return LedgerConflict("store_conflict", f"another row has this key already: {exc}")
     if primary in _UNAVAILABLE or isinstance(exc, OSError):

@@ -91,6 +91,8 @@ def naming(path: Path) -> Generator[None]:
 
 def why(exc: BaseException) -> str:
     """What went wrong with a file, for whoever has named it already."""
+    if isinstance(exc, UnicodeDecodeError):
+        return f"expected UTF-8 text; came the byte 0x{exc.object[exc.start]:02x} at place {exc.start}"
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 

@@ -517,6 +517,8 @@ def test_a_configuration_that_cannot_be_used(what: str, command: tuple[str, ...]
         return  # these need no identity
     ran = refused(home, *command)
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    if what == "binary":
+        assert ran.error["message"].endswith(": expected UTF-8 text; came the byte 0xff at place 0")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])

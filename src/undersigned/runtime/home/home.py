@@ -143,7 +143,7 @@ class Home:
                     raise ValueError(f"{name}: expected https://host, with no query, got {url!r}")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
-            said = exc.message if isinstance(exc, UndersignedError) and not exc.path else str(exc)
+            said = exc.message if isinstance(exc, UndersignedError) and not exc.path else why(exc)
             raise ConfigurationError(code, f"{file}: {in_words(said)}{misplaced(said, table)}") from exc
         if self.configuration.local and not is_loopback_name(self.configuration.listen.host):
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine. `localhost` in a
