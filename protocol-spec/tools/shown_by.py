@@ -448,6 +448,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "requests/override-underscored",
         "requests/rewrite",
         "requests/rewrite-forwarded",
+        "requests/query-of-nothing",
         "requests/for-another-host",
     ),
     "HIRE-GTS-03": ("requests/replayed", "requests/contract-not-known*"),

@@ -304,6 +304,8 @@ def _refused() -> Iterator[Vector]:
     ):
         more = {**arrived, "headers": [*arrived["headers"], pair]}
         yield _request(name, says, more, code="bad_request")
+    empty, _ = _signed(path="/orders?")
+    yield _request("query-of-nothing", "a target that ends with an empty query", empty, code="bad_request")
     absolute = {**arrived, "path": f"https://evil.example{PATH}"}
     yield _request("absolute-target", "a target that is more than a path", absolute, code="bad_request")
 

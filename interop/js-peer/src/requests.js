@@ -22,7 +22,7 @@ const contentDigest = (/** @type {string | Uint8Array | undefined} */ body) => `
 export function checkForm({ method, path, headers }) {
   const names = headers.map(([name]) => name.toLowerCase());
   const count = (/** @type {string} */ name) => names.filter((one) => one === name).length;
-  check(path.startsWith('/') && !path.startsWith('//') && !/[#\\]/.test(path) && method !== 'CONNECT', 'bad_request', 'target');
+  check(path.startsWith('/') && !path.startsWith('//') && !/[#\\]|^[^?]*\?$/.test(path) && method !== 'CONNECT', 'bad_request', 'target');
   check(count('host') <= 1 && count('content-length') <= 1 && !(count('content-length') && count('transfer-encoding')), 'bad_request', 'lengths');
   check(!names.some((name) => CHANGES.has(name.replaceAll('_', '-'))), 'bad_request', 'a field that changes the request');
 }

@@ -108,6 +108,8 @@ def request_of(origin: str, method: str, path: str, headers: tuple[tuple[str, st
     names = [name.lower() for name, _ in headers]
     if not path.startswith("/") or path.startswith("//") or "#" in path or "\\" in path:
         raise TransportError("bad_request", "expected the path alone as the request's target")
+    if path.partition("?")[1:] == ("?", ""):  # whoever carries it on, or serves it, may take it for the path alone
+        raise TransportError("bad_request", "expected no query, or something in it")
     # Servers that hand fields on as variables take `_` and `-` for one.
     if found := OVERRIDES.intersection(name.replace("_", "-") for name in names):
         raise TransportError("bad_request", f"expected no field that changes what is asked for: {', '.join(found)}")

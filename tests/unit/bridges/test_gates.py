@@ -27,6 +27,7 @@ HASH = hashlib.sha256(b"abc").digest()
         ("GET", "//evil.example/x", ()),
         ("GET", "/x#y", ()),
         ("GET", "/x\\y", ()),
+        ("GET", "/x?", ()),
         ("GET", "/x", (("Host", "a"), ("host", "b"))),
         ("GET", "/x", (("Content-Length", "0"), ("content-length", "0"))),
         ("GET", "/x", (("Content-Length", "3"), ("Transfer-Encoding", "chunked"))),
