@@ -181,7 +181,9 @@ def _asked(home: Home, url: str | None, key: str | None) -> tuple[Witness, ...]:
         raise ConfigurationError("bad_configuration", "--url and --key go together")
     if url is None or key is None:
         if not home.witnesses:
-            raise ConfigurationError("bad_configuration", "the settings name no [[witness]]; or name one by --url")
+            raise ConfigurationError(
+                "bad_configuration", "the settings name no [[witness]]: add one, or name one by --url and --key"
+            )
         return home.witnesses
     try:
         return witnesses_of([WitnessPart(url=url, key=key)], local=home.configuration.local)

@@ -54,7 +54,7 @@ def _read(file: Path) -> StatementFile:
     except (OSError, ValueError) as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {why(exc)}") from exc
     except FormatError as exc:
-        raise ConfigurationError("bad_configuration", f"{file}{exc.path}: {exc.message}") from exc
+        raise ConfigurationError("bad_configuration", f"{file}: {exc.path or 'all of it'}: {exc.message}") from exc
 
 
 class RegistryServer(NearListener):

@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from backends.moves import AT, OWN, engagement, summary
 from undersigned.encoding import digest_bytes, shift
+from undersigned.errors import ConfigurationError
 from undersigned.ledger import Commit, Row, open_ledger
-from undersigned.runtime import Home
+from undersigned.runtime import Home, create_home
 from undersigned.testing import free_ports
 from unit.cli.running import Ran, files, run
 
@@ -175,7 +176,7 @@ def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, 
         (("trust", "add", PEER, "--evidence", "met", "--record", "JSON"), "name a DID to believe, or --record"),
         (("trust", "add", PEER), "--evidence is needed"),
         (("witness", "ask", "--url", "http://localhost:1"), "--url and --key go together"),
-        (("witness", "ask"), "the settings name no [[witness]]"),
+        (("witness", "ask"), "the settings name no [[witness]]: add one, or name one by --url and --key"),
         (("trace", DIGEST, "--pack", "JSON"), "no evidence pack; 'verify' reads statements"),
         (("witness", "serve", "--log", WITNESS), "is the key of a witness"),
     ],
@@ -187,6 +188,20 @@ def test_what_is_missing_or_too_much_is_named(
     ran = refused(home, *(str(tmp_path / "some.json") if one == "JSON" else one for one in arguments))
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert says in ran.error["message"]
+
+
+def test_what_needs_no_state_folder_says_what_it_expected(tmp_path: Path) -> None:
+    (rules := tmp_path / "some.toml").write_text('origin = "https://acme.example"\n')
+    expected = "url: expected one such as https://agents.example.com, with no path, got 'http://acme.example'"
+    for arguments, says in (
+        (("registry", "serve", "--file", rules), f"{rules}: /origin: no such member is defined"),
+        (("init", tmp_path / "new", "--url", "http://acme.example"), expected),
+    ):
+        ran = run(*arguments, "--json")
+        assert (ran.code, ran.error["code"], ran.error["message"]) == (2, "bad_configuration", says)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ConfigurationError, match="url: it goes with neither domain nor local"):
+        create_home(tmp_path / "new", name="new", url="https://acme.example", local=True)
 
 
 def test_what_is_said_of_an_option_names_that_option(home: Path) -> None:

@@ -244,10 +244,11 @@ def _require_usable(
     """
     if domain is not None and not _DOMAIN.fullmatch(domain):
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
-    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
-        raise ConfigurationError(
-            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
-        )
+    if url is not None and (domain or local):
+        raise ConfigurationError("bad_configuration", "url: it goes with neither domain nor local")
+    if url is not None and not _ORIGIN.fullmatch(url):
+        text = f"url: expected one such as https://agents.example.com, with no path, got {url!r:.200}"
+        raise ConfigurationError("bad_configuration", text)
     if kind not in get_args(KeyKind):
         text = f"kind: expected {', '.join(get_args(KeyKind))}, got {kind!r:.60}"
         raise ConfigurationError("bad_configuration", text)
