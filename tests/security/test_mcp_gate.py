@@ -954,6 +954,35 @@ async def test_a_provider_has_a_bounded_number_of_requests_under_way(
         assert [(await first).status_code, (await at.send(PING)).status_code] == [200, 200]
 
 
+async def test_more_are_under_way_than_a_client_has_connections_by_default(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """101 at once, whose answers the server has ready when all of them are there: what waited for a connection to it
+    would hold up all the others.
+    """
+    monkeypatch.setattr(gating, "UNDER_WAY", 101)
+    here, came, answer = asyncio.Event(), 0, Upstream.answer
+
+    async def together(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal came
+        came += 1
+        if came == 101:
+            here.set()
+        await here.wait()
+        return await answer(upstream, request)
+
+    monkeypatch.setattr(Upstream, "answer", together)
+    async with door(world) as at, httpx2.AsyncClient(timeout=30, limits=httpx2.Limits(max_connections=101)) as many:
+        at.client = many
+        said = [asyncio.create_task(at.send(PING)) for _ in range(101)]
+        try:
+            async with asyncio.timeout(20):
+                await here.wait()
+        finally:
+            here.set()
+        assert {(await one).status_code for one in said} == {200}
+
+
 async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:
     """HIRE-GTS-14, HIRE-GTS-15: a refusal as well."""
     async with door(world, sign_answers=True) as at:

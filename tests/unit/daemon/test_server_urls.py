@@ -45,5 +45,6 @@ def test_what_is_one_is_taken(url: str, taken: str) -> None:
 
 def test_an_mcp_server_has_a_path_and_another_needs_none() -> None:
     assert GateProxy(NOTHING, "http://127.0.0.1:8000")
-    with pytest.raises(ConfigurationError, match="/mcp, got"):
-        HttpGate(NOTHING, NOTHING, "http://127.0.0.1:8000")
+    for upstream, public in (("http://127.0.0.1:8000", None), ("http://127.0.0.1:8000/mcp", "https://gate.example")):
+        with pytest.raises(ConfigurationError, match="/mcp, got"):
+            HttpGate(NOTHING, NOTHING, upstream, public=public)
