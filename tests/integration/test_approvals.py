@@ -210,6 +210,18 @@ def test_who_hires_is_told_that_its_own_people_refused(companies: Companies) -> 
     assert ended.error["message"] == f"we withdrew: policy_denied; {why}"
 
 
+def test_who_is_asked_may_withdraw_too_and_the_hirer_hears_what_that_means(companies: Companies) -> None:
+    companies.asks(companies.globex)
+    with serving(companies.globex.path) as globex:
+        hire = companies.hire()
+        globex.until('"approval-asked"')
+        (one, _) = companies.offer(companies.globex, "list").values
+        assert companies.offer(companies.globex, "withdraw", one["engagement"]).code == 0
+        ended = hire.end()
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    assert ended.error["message"] == "the provider withdrew: changed; whoever runs it has other plans now"
+
+
 def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(companies: Companies) -> None:
     """No command ended such a negotiation: the one that hires said alone that it is not over."""
     acme = companies.acme

@@ -38,6 +38,7 @@ _OURS_WENT_BACK = "it has seen another history of our log: was this state folder
 _ITS_WENT_BACK = "it does not have what it signed and we hold: was its state folder put back from an old copy?"
 _ONE_WENT_BACK = "one of the two state folders was put back from an old copy, this one or its"
 _HINTS = {
+    "changed": "; whoever runs it has other plans now",
     "not_offered": "; 'undersigned discover' shows what it does",
     "revoked": "; it finds what we showed, or a key of ours, withdrawn: have it issued anew",
     "status_unavailable": "; it could not look up whether what we showed is withdrawn: does the peer of whoever issued "
