@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from browser import Tab
+from integration.test_js_crossings import histories
 from moments import MOMENTS
+from properties.test_crossings import PUT_DOWN, QUIET, WORK_ONLY
 from support import ROOT, refuses
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -26,7 +29,9 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.evidence import verifier_page
 from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, compiled_table
+from undersigned.protocol import ROLES
 from undersigned.scope import WireScope, parse_pattern, whole_scope
+from undersigned.testing import amendment, release
 from undersigned.transparency import EMPTY_ROOT, consistency_path, leaf_hash, node_hash, root_at, verify_consistency
 
 SCRIPTS = Path(verifier_page.__code__.co_filename).parent / "verifier"
@@ -267,6 +272,53 @@ def test_both_refuse_alike_what_the_context_has_not(page: Tab) -> None:
     for one, code in zip(documents, expected, strict=True):
         with refuses(FormatError, code):
             compiled_quads(one)
+
+
+def test_both_come_to_the_same_by_what_crossed(page: Tab) -> None:
+    """HIRE-PCK-04, HIRE-CHN-09: what is void counts all the same where it disputes, rules on or ends a dispute."""
+    taken: list[Any] = []
+    held: list[Any] = []
+    walks = [(one, 3, QUIET, 60) for one in ("working", "delivered", "disputed", "closing")]
+    walks += [(one, 4, WORK_ONLY, 60) for one in ("working", "delivered")]
+    for came, ends in (
+        *(histories(*one) for one in walks),
+        *(
+            histories("delivered", 4, PUT_DOWN, 30, (owner, document))
+            for owner in ROLES
+            for document in (amendment(), release())
+        ),
+    ):
+        taken += came
+        held += ends
+    said: dict[str, int] = {}
+    told = [
+        [one["view"], [[said.setdefault(json.dumps(message), len(said)), at] for message, at in one["lines"]]]
+        for one in taken
+    ]
+    data = next(line for line in verifier_page().decode().splitlines() if line.startswith("const DATA = "))
+    names = "encoding keys quads scope proofs messages documents statements engagement guards facts untimely"
+    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in names.split())
+    found = page.eval(
+        f"""(async () => {{ {data} {scripts}
+          const strongest = ["ruling", "release", "silence", "review", "terminate"];
+          const basisOf = (ends) => strongest.find((of) => ends.some((one) => one.basis === of)) ?? null;
+          const said = await Promise.all({json.dumps(list(said))}.map((text) => decodeMessage(encode(text))));
+          const fold = async ([view, lines]) => {{
+            const {{ sender, recipient, engagement: id }} = said[lines[0][0]].content;
+            const [own, peer] = view === "hirer" ? [sender, recipient] : [recipient, sender];
+            let engagement = begin(view, own, peer, id);
+            for (const [number, at] of lines) {{
+              engagement = await apply(engagement, said[number], said[number].content.sender === own, at);
+            }}
+            const {{ state, lane, contract }} = engagement;
+            return {{ state, lane, basis: basisOf(contract.endings) }};
+          }};
+          const told = {json.dumps(told)};
+          return Promise.all(told.map((one) => fold(one).catch((error) => String(error.code ?? error))));
+        }})()"""
+    )
+    assert [one for one in zip(held, found, strict=True) if one[0] != one[1]] == []
+    assert Counter(one["basis"] for one in held)["ruling"] > 10
 
 
 def generated_times(count: int) -> Iterator[str]:

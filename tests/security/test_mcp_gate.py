@@ -509,6 +509,8 @@ async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:
         assert (await at.send(PING, **{"Content-Encoding": "gzip"})).status_code == 400
         assert (await at.send(PING, **{"MCP-Protocol-Version": "2027-01-01"})).status_code == 400
         headers = await world.signed(at.gate.url, sent(PING))
+        both = [*headers.items(), *(("MCP-Protocol-Version", one) for one in ("2025-06-18", "2027-01-01"))]
+        assert (await at.client.post(at.gate.url, content=sent(PING), headers=both)).status_code == 400
         for path in ("?x", "/x", ";x"):
             assert (await at.client.post(at.gate.url + path, content=sent(PING), headers=headers)).status_code >= 400
         elsewhere = f"{at.gate.url}/x"
