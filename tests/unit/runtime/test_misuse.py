@@ -305,6 +305,7 @@ URL = "https://acme.example/note"
         (lambda job: job.act("a:b", URL, dataClass=["public"]), "dataClass: expected text"),
         (lambda job: job.act("a:b", URL, data_class="public"), "data_class: no such argument, and no fact among data"),
         (lambda job: job.fetch(3, "a:b"), "url: expected text"),
+        (lambda job: job.fetch(f"{URL}?", "a:b"), "url: expected no query, or something in it, got .*[?]"),
         (lambda job: job.fetch(URL, "a:b", json={"a": 1}), "json: no such argument, and no fact"),
         (lambda job: job.fetch(URL, "a:b", timeout=3), "timeout: no such argument, and no fact"),
         (lambda job: job.fetch(URL, "a:b", target=3), "target: expected text"),
