@@ -1,4 +1,4 @@
-"""JSON and DID documents in odd spellings: the implementation in JavaScript reads in them what this one does."""
+"""JSON and DID documents in odd spellings: the implementation in JavaScript, and the page, read in them what we do."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any, Final
 
 import pytest
 
+from browser import Tab
 from integration.test_js_peer import said_there
-from integration.test_page_readers import edges_of_json, generated_json, read_json
+from integration.test_page_readers import SCRIPTS, edges_of_json, generated_json, read_json
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, MESSAGE_LIMITS, JsonLimits, base64url_decode, base64url_encode
 from undersigned.errors import VerificationError
+from undersigned.evidence import verifier_page
 from undersigned.runtime.signers import generate_key
 
 DID: Final = "did:web:acme.example"
 NOW: Final = "2026-11-25T12:00:00Z"
 KEY: Final = generate_key().public_key
 JWK: Final = generate_key("P-256").public_key.jwk
+OKP: Final = KEY.jwk
 
 
 def method(name: str = "#a", **members: Any) -> dict[str, Any]:
@@ -57,6 +60,17 @@ DOCUMENTS: Final[dict[str, tuple[str, int | None]]] = {
     "a key of two coordinates": (with_jwk(), 2),
     "coordinates that are divided elsewhere": (with_jwk(**divided(31)), 0),
     "a curve in a list": (with_jwk(crv=["P-256"]), 0),
+    "coordinates of two points": (with_jwk(y=generate_key("P-256").public_key.jwk["y"]), 0),
+    "a coordinate that is a number": (with_jwk(x=5), 0),
+    "a coordinate in a list": (with_jwk(x=[JWK["x"]]), 0),
+    "a coordinate of 129 characters": (with_jwk(x="A" * 129), 0),
+    "a coordinate of one key alone": (with_jwk(**OKP), 2),
+    "a coordinate of one key alone, cut": (with_jwk(**{**OKP, "x": str(OKP["x"])[:-4]}), 0),
+    "a secret key": (with_jwk(d=JWK["x"]), 0),
+    "a key to encrypt with": (with_jwk(use="enc"), 0),
+    "a key of another algorithm": (with_jwk(alg="ES384"), 0),
+    "a key that only signs": (with_jwk(key_ops=["sign"]), 0),
+    "a key that verifies too": (with_jwk(use="sig", alg="ES256", key_ops=["sign", "verify"]), 2),
     "a member beside": (with_member('{"a": 1.5e3}'), 2),
     "32 containers": (with_member("[" * 31 + "]" * 31), 2),
     "33 containers": (with_member("[" * 32 + "]" * 32), None),
@@ -91,6 +105,26 @@ def test_a_document_gives_the_same_keys(name: str, keys_there: dict[str, Any]) -
     keys = {one: {url: key.multikey for url, key in document.keys(one, now=NOW).items()} for one in purposes}
     assert sum(map(len, keys.values())) == count
     assert keys_there[name] == keys
+
+
+def test_the_page_finds_the_same_keys(page: Tab) -> None:
+    """HIRE-PCK-04, HIRE-KEY-01, HIRE-KEY-05: in each form of a key, and in what is none."""
+    data = next(line for line in verifier_page().decode().splitlines() if line.startswith("const DATA = "))
+    scripts = "".join((SCRIPTS / f"{name}.js").read_text() for name in ("encoding", "keys"))
+    texts = [text for text, _ in DOCUMENTS.values()]
+    came = page.eval(
+        f"""(() => {{ {data} {scripts}
+          const count = (document, of) => [...document.keys(of, {json.dumps(NOW)})].length;
+          return {json.dumps(texts)}.map((text) => {{
+            try {{
+              const document = new DidDocument({json.dumps(DID)}, encode(text));
+              return count(document, "authentication") + count(document, "assertionMethod");
+            }} catch (error) {{
+              return error.code === "did_document_invalid" ? null : String(error.code ?? error);
+            }}
+          }}); }})()"""
+    )
+    assert dict(zip(DOCUMENTS, came, strict=True)) == {name: count for name, (_, count) in DOCUMENTS.items()}
 
 
 @pytest.mark.parametrize(("foreign", "limits"), [(False, MESSAGE_LIMITS), (True, FOREIGN_LIMITS)])
