@@ -789,6 +789,7 @@ async def test_a_field_of_an_answer_goes_on_as_it_is_or_the_answer_does_not(worl
             heard = await world.ask(proxy.url, "GET", APP)
             assert heard.no == (502, "upstream_failed", "")
     assert [one["status"] for one in told] == [200, 200, 502]
+    assert "cannot be carried" in told[-1]["why"]
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain"], ids=["no type", "a type"])

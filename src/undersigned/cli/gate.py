@@ -71,11 +71,13 @@ async def gate(
     untaken: list[OSError] = []
 
     def tell(said: dict[str, Any]) -> None:
-        what = f"{said['action']} on {said['target']}" if "action" in said else said.get("code", "")
-        clause = f", {said['clause']}" if "clause" in said else ""
+        what = [plain(f"{said['action']} on {said['target']}", 200)] if "action" in said else []
+        if "code" in said:
+            clause = f", {said['clause']}" if "clause" in said else ""
+            what.append(f"{said['code']}{clause}: {plain(said['why'], 200)}")
         try:
             out.value({"kind": "request", **said})
-            out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
+            out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {'; '.join(what)}")
         except OSError as exc:  # whoever read it has left, say: then this ends, as `serve` does
             untaken.append(exc)
             stop.set()

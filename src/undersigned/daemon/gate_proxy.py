@@ -147,7 +147,7 @@ class GateProxy(NearListener):
                 response = await self._carried(knock, request, granted, body if length else None, length)
         except UndersignedError as error:
             status, problem = self._gate.refused(error, request.method, request.raw_path)
-            self._tell(request, status, granted, msgspec.json.decode(problem))
+            self._tell(request, status, granted, msgspec.json.decode(problem) | {"why": error.message})
             refused = problem_response(status, problem)
             await sign_response(self._gate, knock, refused)
             return refused
@@ -275,7 +275,7 @@ class GateProxy(NearListener):
         if granted is not None:
             said |= msgspec.to_builtins(granted)
         if problem is not None:
-            said |= {name: problem[name] for name in ("code", "clause", "wouldPass") if name in problem}
+            said |= {name: problem[name] for name in ("code", "clause", "wouldPass", "why") if name in problem}
         try:
             self._told(said)
         except Exception as exc:  # who asked is answered all the same, and once
