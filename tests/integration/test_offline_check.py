@@ -208,9 +208,9 @@ async def test_what_is_served_in_place_of_a_list_is_no_list(tmp_path: Path) -> N
     async with hired(tmp_path) as made:
         forged = canonicalize(made.host.signed(made.host.list(), made.world.acme.home.key("organisation")))
         for body, says in (
-            (b"<html>this domain is for sale</html>", f"{made.host.url} gave no list of its issuer: "),
-            (b"{}", f"{made.host.url} gave no list of its issuer: "),
-            (b"", f"{made.host.url} gave no list of its issuer: "),
+            (b"<html>this domain is for sale</html>", f"{made.host.url} holds no list"),
+            (b"{}", f"{made.host.url} holds no list"),
+            (b"", f"{made.host.url} holds no list"),
             (forged, f"{made.host.url} does not hold: proof_invalid"),
         ):
             made.host.body = body
@@ -223,7 +223,7 @@ async def test_what_is_served_in_place_of_a_list_is_no_list(tmp_path: Path) -> N
         made.host.body = b"<html>this domain is for sale</html>"
         code, reason, _ = await made.by_umbrella(pack=bare)
         assert (code, reason["code"]) == (3, "status_unavailable")
-        assert f"{made.host.url} gave no list of its issuer: " in reason["value"]
+        assert f"{made.host.url} holds no list" in reason["value"]
         made.host.body, made.host.status = None, "404 Not Found"
         code, reason, _ = await made.by_acme()
         assert (code, reason["code"]) == (7, "status_last_known")

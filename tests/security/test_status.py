@@ -308,7 +308,7 @@ async def test_sc_61_a_stranger_does_not_say_whom_we_call(tmp_path: Path) -> Non
     """HIRE-STA-04. A membership of an organisation that Acme does not believe names a list: nobody asks for it."""
     async with AsyncExitStack() as stack:
         world, host = await failing(stack, tmp_path)
-        world.acme.meeting.beliefs._followed.anchors = Anchors.of("did:web:somebody.example")
+        world.acme.meeting.beliefs._followed.found = Anchors.of("did:web:somebody.example")
         assert await refused(world) == "policy_denied"
         assert host.asked == 0
 
