@@ -553,7 +553,7 @@ async def test_a_session_that_ends_is_over_whatever_the_server_says(
     """HIRE-MCP-11: until then it is named to the server with each message, and the revision; 405 says that it is not
     for clients to end it.
     """
-    statuses = [405, 500, 0]
+    statuses = [405, 200, 500, 0]
     answer = Upstream.answer
 
     async def ends(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
@@ -566,7 +566,7 @@ async def test_a_session_that_ends_is_over_whatever_the_server_says(
 
     monkeypatch.setattr(Upstream, "answer", ends)
     async with door(world) as at:
-        for heard in (405, 204, 204):
+        for heard in (405, 200, 204, 204):
             within = {"Mcp-Session-Id": (await at.send(BEGIN)).headers["Mcp-Session-Id"]}
             spoken = {"MCP-Protocol-Version": "2025-06-18"}
             assert (await at.send(PING, **within, **spoken, **{"Content-Encoding": "Identity"})).status_code == 200
@@ -652,8 +652,10 @@ async def test_a_session_is_opened_by_who_begins_one_that_is_new(world: World, m
             (BEGIN, 200, "", 1, False),
             (BEGIN, 200, "s 1", 1, False),
             (BEGIN, 200, "theirs", 1, False),
+            (BEGIN, 200, "s" * 257, 1, False),
             (BEGIN, 200, "s1", 2, False),  # which answers another one
             (BEGIN, 200, "s1", 1, True),
+            (BEGIN, 200, "s" * 256, 1, True),
         ):
             heard = await at.send(message)
             assert (heard.status_code, heard.headers.get("Mcp-Session-Id")) == (status, name if opens else None)
