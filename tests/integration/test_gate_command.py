@@ -34,31 +34,40 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def test_the_command_stands_in_front_of_a_service(world: World, tmp_path: Path) -> None:
-    """HIRE-GTS-09, HIRE-GTS-14: it tells each request, as JSON, and signs its answers."""
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_the_command_stands_in_front_of_a_service(world: World, as_json: bool, tmp_path: Path) -> None:
+    """HIRE-GTS-09, HIRE-GTS-14: it tells each request, with what let it pass or did not, and signs its answers."""
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES)
     service = Service()
     async with served(service) as upstream:
         named = ("--upstream", upstream, "--rules", str(rules), "--peer", world.hirer.gates_url)
         process = Process(
-            [*UNDERSIGNED, "gate", *named, "--home", str(world.hirer.home.path), "--sign-answers", "--json"], tmp_path
+            [*UNDERSIGNED, "gate", *named, "--home", str(world.hirer.home.path), "--sign-answers"]
+            + ["--json"] * as_json,
+            tmp_path,
         )
         try:
             await until(lambda: process.lines)
-            url = json.loads(process.lines[0])["url"]
+            url = json.loads(process.lines[0])["url"] if as_json else process.lines[0].split()[4]
             fields = await world.signed("GET", APP)
             answers = [await world.send(url, "GET", APP, fields), await world.ask(url, "GET", "/nothing")]
             assert await world.judged(answers[0], "GET", APP, fields) == "good"
-            await until(lambda: len(process.lines) == 3)
+            await until(lambda: sum("GET" in line for line in process.lines) == 2)
         finally:
             ended = await asyncio.to_thread(process.end, signal.SIGTERM)
     assert [answer.status for answer in answers] == [200, 403]
-    told = [json.loads(line) for line in process.lines[1:3]]
-    assert [(line["status"], line.get("clause"), line["local"]) for line in told] == [
-        (200, "read-app", True),
-        (403, "rules", True),
-    ]
+    if as_json:
+        told = [json.loads(line) for line in process.lines[-2:]]
+        assert [(line["status"], line.get("clause"), line["local"]) for line in told] == [
+            (200, "read-app", True),
+            (403, "rules", True),
+        ]
+        assert ["why" in line for line in told] == [False, True]
+    else:
+        passed, refused = process.lines[-2:]
+        assert passed == f"local | 200  GET {APP}  repo:read on https://git.acme.example/app, read-app"
+        assert refused.startswith("local | 403  GET /nothing  scope_exceeded, rules: ")
     assert len(service.asked) == 1
     assert (ended.code, ended.err) == (0, "")
 

@@ -46,6 +46,7 @@ from undersigned.scope import amount_in_words, whole_scope
 from .contract_table import Table, on_the_table, table_json, table_lines
 from .ledger import mute_in
 from .output import Out, reading, summary_named
+from .telling import review_command
 from .words import WHOLE, counted, plain, typed
 
 __all__ = ["became", "diverged_by", "load_contract", "show"]
@@ -402,8 +403,7 @@ def _review_lines(
         yield f"Review        {failed}; a person may say it with 'contract review':"
         for one in criteria:
             yield f"              {plain(one.id, 100)}: {plain(one.text, 1000)}"
-        met = " ".join(f"--met {plain(one.id, 100)}" for one in criteria)
-        yield f"              {typed('contract review {} --home {}', contract.digest, home)} {met}   (or --not-met)"
+        yield f"              {review_command(contract.digest, [one.id for one in criteria], home)}"
 
 
 def _asked_lines(wanted: Iterable[Wanted], role: Role, contract: Contract, home: Home) -> Iterator[str]:

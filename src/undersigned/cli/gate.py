@@ -72,12 +72,11 @@ async def gate(
 
     def tell(said: dict[str, Any]) -> None:
         what = [plain(f"{said['action']} on {said['target']}", 200)] if "action" in said else []
-        if "code" in said:
-            clause = f", {said['clause']}" if "clause" in said else ""
-            what.append(f"{said['code']}{clause}: {plain(said['why'], 200)}")
+        what += [said[name] for name in ("code", "clause") if name in said]
+        because = f": {plain(said['why'], 200)}" if "why" in said else ""
         try:
             out.value({"kind": "request", **said})
-            out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {'; '.join(what)}")
+            out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {', '.join(what)}{because}")
         except OSError as exc:  # whoever read it has left, say: then this ends, as `serve` does
             untaken.append(exc)
             stop.set()

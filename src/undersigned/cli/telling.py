@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from undersigned.contract import ReleaseDocument
 from undersigned.credentials.envelope import is_enveloped, open_envelope
 from undersigned.credentials.jws import CREDENTIAL_JWT
 from undersigned.daemon import needed_text
-from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
@@ -65,6 +66,7 @@ __all__ = [
     "noted",
     "part_of",
     "quiet",
+    "review_command",
     "row_line",
     "summary_of",
     "tell",
@@ -274,11 +276,16 @@ def tell_review(out: Out, conversation: Conversation, home: Path) -> None:
     contract, criteria = conversation.engagement.contract, conversation.offered().terms.criteria
     if contract is None:
         return
-    met = " ".join(f"--met {plain(id, 100)}" for id in criteria)
     out.value({"kind": "review", "contract": contract.digest, "criteria": list(criteria)})
-    shown, said = (typed(f"contract {verb} {{}} --home {{}}", contract.digest, home) for verb in ("show", "review"))
+    shown = typed("contract show {} --home {}", contract.digest, home)
     out.line(f"delivered, and you say what is met: {shown}", style="bold")
-    out.line(f"  {said} {met}   (or --not-met)")
+    out.line(f"  {review_command(contract.digest, criteria, home)}")
+
+
+def review_command(contract: Digest, criteria: Iterable[str], home: Path) -> str:
+    """The command by which a person says which of these criteria are met."""
+    met = "".join(f" --met {plain(id, 100)}" for id in criteria)
+    return f"{typed('contract review {} --home {}', contract, home)}{met}{'   (or --not-met)' if met else ''}"
 
 
 def noted(name: str, text: str) -> str:

@@ -141,15 +141,15 @@ def control_token(path: Path, *, make: bool = False) -> str:
             `key_unavailable`, it was not read or written.
     """
     try:
-        if make and not path.exists():
+        if not path.exists():
+            if not make:
+                text = f"there is no token file {path}: a peer makes its own, in its state folder, when it needs it"
+                raise ConfigurationError("bad_configuration", text)
             # Who comes second at the same moment takes the first one's.
             with suppress(FileExistsError), whole_file(path, private=True, new=True) as made:
                 made.write(f"{secrets.token_urlsafe(32)}\n".encode())
         with open_private(path) as file:
             text = file.read(1024).decode("ascii", "replace").strip()
-    except FileNotFoundError as exc:
-        text = f"there is no token file {path}: a peer makes its own, in its state folder, where it is first asked for"
-        raise ConfigurationError("bad_configuration", text) from exc
     except OSError as exc:
         raise ConfigurationError("key_unavailable", f"the token {path}: {why(exc)}") from exc
     if not _TOKEN.fullmatch(text):
