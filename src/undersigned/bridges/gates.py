@@ -26,6 +26,7 @@ from undersigned.errors import (
     VerificationError,
 )
 from undersigned.keys import PublicKey, public_key_from_multikey
+from undersigned.scope import has_empty_query
 
 from .http_messages import Request
 from .http_signatures import VerifiedRequest, claimed_content_digest, verify_request
@@ -108,7 +109,7 @@ def request_of(origin: str, method: str, path: str, headers: tuple[tuple[str, st
     names = [name.lower() for name, _ in headers]
     if not path.startswith("/") or path.startswith("//") or "#" in path or "\\" in path:
         raise TransportError("bad_request", "expected the path alone as the request's target")
-    if path.partition("?")[1:] == ("?", ""):  # whoever carries it on, or serves it, may take it for the path alone
+    if has_empty_query(path):
         raise TransportError("bad_request", "expected no query, or something in it")
     # Servers that hand fields on as variables take `_` and `-` for one.
     if found := OVERRIDES.intersection(name.replace("_", "-") for name in names):

@@ -26,7 +26,15 @@ from undersigned.scope.model import (
     amount_in_words,
     read_limit,
 )
-from undersigned.scope.target import Target, forbids, inside, parse_pattern, parse_target, plain_segments
+from undersigned.scope.target import (
+    Target,
+    forbids,
+    has_empty_query,
+    inside,
+    parse_pattern,
+    parse_target,
+    plain_segments,
+)
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     OBTAIN_CONSENT,
@@ -69,6 +77,7 @@ __all__ = [
     "counter",
     "draws",
     "forbids",
+    "has_empty_query",
     "inside",
     "parse_pattern",
     "parse_target",

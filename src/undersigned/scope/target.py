@@ -30,7 +30,7 @@ from urllib.parse import unquote_to_bytes
 
 from undersigned.errors import FormatError
 
-__all__ = ["Target", "forbids", "inside", "parse_pattern", "parse_target", "plain_segments"]
+__all__ = ["Target", "forbids", "has_empty_query", "inside", "parse_pattern", "parse_target", "plain_segments"]
 
 MAX_LENGTH: Final = 2048
 MAX_SEGMENTS: Final = 64
@@ -77,6 +77,15 @@ def parse_target(text: str) -> Target:
     """
     # Without a `*` it is read as a pattern is, and most often somebody has: the rule that permits it names it.
     return _parse(text, pattern=False) if "*" in text else parse_pattern(text)
+
+
+def has_empty_query(text: str) -> bool:
+    """Whether a URL, or a path with its query, ends with the `?` of an empty query: another target than without it, and
+    many who carry or serve a request take the two for one. So gates refuse it.
+
+    Source: protocol-spec/14-gates.md, section 14.2
+    """
+    return text.partition("?")[1:] == ("?", "")
 
 
 @lru_cache(maxsize=4096)

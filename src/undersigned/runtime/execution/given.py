@@ -10,7 +10,7 @@ from typing import Final
 
 from undersigned.errors import FormatError
 from undersigned.runtime.fetching.other_side import Fields, Sent
-from undersigned.scope import CONDITIONS, Action
+from undersigned.scope import CONDITIONS, Action, has_empty_query
 
 __all__ = [
     "BUFFERS",
@@ -58,7 +58,7 @@ def check_request(method: str, url: str, body: bytes | None) -> None:
     """Returns if this can be a request. Raises as `of_kind`."""
     of_kind("method", method, str, "text such as GET")
     of_kind("url", url, str, "text")
-    if url.partition("?")[1:] == ("?", ""):  # gates refuse it (HIRE-GTS-02), and it would be sent without the ?
+    if has_empty_query(url):  # gates refuse it (HIRE-GTS-02), and it would be sent without the ?
         what = f"url: expected no query, or something in it, got {url:.200}"
         raise FormatError("schema_violation", what, path="/url")
     of_kind("body", b"" if body is None else body, BUFFERS, "bytes, into which a text has to be encoded")
