@@ -22,7 +22,7 @@ from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, EngagementId, digest_bytes
-from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, UndersignedError
+from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.messages import Artifact
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export_pack
@@ -165,7 +165,9 @@ async def test_both_sides_are_told_how_far_it_is(tmp_path: Path) -> None:
 
 
 async def test_a_transfer_that_is_cut_goes_on(tmp_path: Path) -> None:
-    """On either side the connection ends in the middle, twice; what had come is not asked for again."""
+    """On either side the connection ends in the middle, twice; what had come is not asked for again. The provider was
+    told that the books differ: its gate had booked the three requests as one.
+    """
     given = write(tmp_path / "given")
     async with peers(tmp_path) as (acme, globex):
         asked: dict[str, list[int]] = {}
@@ -192,6 +194,7 @@ async def test_a_transfer_that_is_cut_goes_on(tmp_path: Path) -> None:
             assert starts == sorted(set(starts))
             assert len(starts) == 3
         assert unfinished(acme, globex) == []
+        assert not result.books
 
 
 async def test_a_large_file_that_was_changed_is_not_delivered(tmp_path: Path) -> None:
@@ -493,6 +496,50 @@ async def test_bytes_that_may_be_read_are_counted_by_both_gates(tmp_path: Path) 
         grant = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=(most,))
         await hired(acme, globex, bytes(SHORT), scope=Scope(grants=(grant,)))
     assert codes == ["scope_exceeded"], "999 bytes are left, and it has a thousand"
+
+
+async def test_bytes_of_an_answer_that_was_cut_are_counted_by_both_gates(tmp_path: Path) -> None:
+    """A request for the rest is one more, for what is left; of what its answer was to bring all is spent, however much
+    came: the hirer cannot know it.
+    """
+    came: list[str] = []
+    used: list[Any] = []
+
+    async def work(job: Job) -> None:
+        for _ in range(3):
+            try:
+                async with job.file("report") as path:
+                    came.append(str(path.stat().st_size))
+            except ScopeError as error:
+                came.append(error.code)
+        used.extend([await agent.gate.usage(job.contract) for agent in (job._agent, acme)])
+        await job.deliver("summary.txt", b"done")
+
+    given = write(tmp_path / "given")
+    async with peers(tmp_path, work) as (acme, globex):
+        starts: list[int] = []
+        real = acme.artifacts.pieces
+
+        async def pieces(digest: Digest, start: int = 0) -> AsyncGenerator[bytes]:
+            starts.append(start)
+            sent = 0
+            async for piece in real(digest, start):
+                if sent > SIZE // 3:
+                    raise OSError("the cable was pulled")
+                sent += len(piece)
+                yield piece
+
+        acme.artifacts.pieces = pieces  # type: ignore[method-assign]
+        limits = (Limit("bytes", str(SIZE)), Limit("count", "100"))
+        grant = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=limits)
+        result = await hired(acme, globex, given, scope=Scope(grants=(grant,)))
+    assert came == [str(SIZE), str(SIZE), "scope_exceeded"]
+    first, second, third, *again = starts
+    assert (first, again) == (0, [0, second, third])
+    # Of six requests four are taken from the grant of the input, which counts no bytes.
+    rest = {("sized", "bytes"): str(2 * SIZE - second - third), ("sized", "count"): "2", ("read-1", "count"): "4"}
+    assert [{(one.clause, one.unit): one.amount for one in side} for side in used] == [rest, rest]
+    assert not result.books
 
 
 async def test_bytes_of_a_period_are_booked_as_many_as_were_read(tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ class Incoming:
         self.max_bytes = max_bytes
         self.size = 0
         """Bytes that came so far."""
+        self.total: int | None = None
+        """Bytes that it has in all, as the last answer said; None if none did."""
         self._store = store
         self._wanted = digest
         self._hold_bytes = hold_bytes

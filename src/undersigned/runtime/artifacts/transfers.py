@@ -82,6 +82,7 @@ async def transfer(ask: Asks, url: str, contract: Digest, incoming: Incoming, te
         before = incoming.size
         try:
             async with await ask(url, contract, before, incoming.max_bytes) as body:
+                incoming.total = body.total
                 if body.start != before:
                     await incoming.restart()
                 async for chunk in body.chunks:

@@ -6,6 +6,7 @@ Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from undersigned.messages import Input
 from undersigned.runtime.artifacts.incoming import Incoming
 from undersigned.runtime.artifacts.transfers import Tell, transfer
 from undersigned.runtime.engagement.conversation import Conversation
+from undersigned.runtime.fetching.bodies import Body
 from undersigned.runtime.negotiation.order import bytes_limits
 from undersigned.scope import Action
 
@@ -35,6 +37,72 @@ SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "s
 _log = structlog.get_logger()
 
 
+class _Requests:
+    """Asks for one input. Each request that was answered is one more for both gates, also where its answer was cut."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        conversation: Conversation,
+        admission: Admission,
+        uri: str,
+        incoming: Incoming,
+        most: int | None,
+    ) -> None:
+        """`most` bytes of it may be read, or None are counted."""
+        self.incoming = incoming
+        self.answered = False
+        """Whether the last request was, as far as is known: then it is spent."""
+        self._agent, self._conversation, self._admission = agent, conversation, admission
+        self._uri, self._most = uri, most
+        self._start = 0
+        """Which byte the last request asked for first."""
+        self._permit: Permit | None = None
+
+    async def admit(self, start: int = 0) -> None:
+        """Books the next request, before it is made."""
+        amounts: dict[str, str] = {}
+        if self._most is not None:
+            # How many there are is known with an answer. Until then all are booked that there may be.
+            known = self.incoming.total
+            amounts["bytes"] = str((self._most if known is None else known) - start)
+        self._start = start
+        self._permit = await self._admission.permit(Action(name=ARTIFACT_READ, target=self._uri, amounts=amounts))
+
+    async def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+        """As `OtherSide.open`."""
+        if self.answered:  # and cut, or nobody would ask again
+            await self.book()
+            await self.admit(start)
+        self.answered = True  # until `heard` says that it was not
+        return await self._agent.other_side.open(url, contract, start, max_bytes)
+
+    async def book(self) -> None:
+        """What was booked is spent: of bytes those that the answer was to bring, which the other side booked."""
+        permit, self._permit = self._permit, None
+        if permit is None:
+            return
+        if self._most is None:
+            self._conversation.journal.settle(permit.used())
+        else:
+            until = self.incoming.size if self.incoming.total is None else self.incoming.total
+            # At once: what was reserved too much is wanted elsewhere.
+            await self._agent.gate.settle(permit, {"bytes": str(max(0, until - self._start))})
+
+    def heard(self, error: BaseException) -> None:
+        """Why the last request brought no more. What it got no answer to may be booked there or not: then it is not."""
+        cut = isinstance(error, UndersignedError) and bool(error.detail.get("cut"))
+        self.answered = cut or self.incoming.size > self._start
+
+    async def give_up(self, error: BaseException) -> None:
+        """It is not read to its end, by `error`."""
+        self.heard(error)
+        if self._permit is not None and not self.answered:
+            permit, self._permit = self._permit, None
+            await self._agent.gate.release(permit)
+        await self.book()
+
+
 class Reading:
     """Reads what the hirer gave for one contract."""
 
@@ -50,21 +118,19 @@ class Reading:
         incoming = self._agent.artifacts.receive(
             max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
         )
+        requests = _Requests(self._agent, self._conversation, self._admission, item.uri, incoming, most)
         try:
-            # How many there are is known when they are here. Until then all are booked that there may be.
-            amounts = {} if most is None else {"bytes": str(most)}
-            permit = await self._admission.permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
+            await requests.admit()
             tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
             try:
-                await self._fetch(item.uri, incoming, tell)
+                await self._fetch(item.uri, requests, tell)
             except FormatError:  # it is too large, which is seen once the hirer's gate has let us in and booked it
-                await self._book(permit, most, incoming.size)
+                await requests.book()
                 raise
-            except BaseException:  # also where the work waits no longer
-                if not incoming.size:
-                    await self._agent.gate.release(permit)  # nothing came, so nothing is used
+            except BaseException as error:  # also where the work waits no longer
+                await requests.give_up(error)
                 raise
-            await self._book(permit, most, incoming.size)
+            await requests.book()
         except BaseException as error:
             await incoming.discard()
             own = self._agent.max_artifact_bytes
@@ -72,13 +138,6 @@ class Reading:
                 error.message += f"; [artifacts] max_bytes of our settings says so of input {item.name!r}"
             raise
         return incoming
-
-    async def _book(self, permit: Permit, most: int | None, came: int) -> None:
-        if most is None:
-            self._conversation.journal.settle(permit.used())
-        else:
-            # At once: what was reserved too much is wanted elsewhere.
-            await self._agent.gate.settle(permit, {"bytes": str(came)})
 
     async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
         """How many bytes of what may be read there are left by the contract; None if it does not count them."""
@@ -96,7 +155,7 @@ class Reading:
         # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
         return max(1, min(max_bytes, *left)) if left else max_bytes
 
-    async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
+    async def _fetch(self, uri: str, requests: _Requests, tell: Tell) -> None:
         """Fetches an input; a hirer that is away for a moment, for whom our credential or our clock does not hold now,
         or that may not have what we sealed yet, is tried again, until the work's deadline.
         """
@@ -105,8 +164,9 @@ class Reading:
             self._admission.goes_on()
             before = self._conversation.engagement
             try:
-                return await transfer(self._agent.other_side.open, uri, self._contract, incoming, tell)
+                return await transfer(requests.ask, uri, self._contract, requests.incoming, tell)
             except UndersignedError as error:
+                requests.heard(error)
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent and has taken, so it may know of a suspension before we do, and
                 # of what we sealed after us; and we may hear of it while an answer is on its way that was given before.
