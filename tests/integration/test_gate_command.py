@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.error import HTTPError
@@ -19,6 +20,10 @@ from gate_world import RULES, Service, World, at_work, served
 from integration.commands import UNDERSIGNED, Process, environment, running, serving
 from integration.hires import free_ports, two_homes, until
 from support import ROOT
+from undersigned.bridges.gate_rules import read_rules
+from undersigned.cli.desk import told_when_reached, unheard
+from undersigned.cli.output import Out
+from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
 from undersigned.daemon.door import OWN_FILES, ListenerLimits
 from undersigned.runtime import create_home
 from undersigned.scope import Grant, Limit, Scope
@@ -155,6 +160,34 @@ async def test_a_gate_tells_that_its_peer_is_reached(tmp_path: Path) -> None:
         for one in ended
     ]
     assert shown == [(0, [reached]), (0, [reached]), (0, [refused])]
+
+
+async def test_a_gate_that_lets_somebody_in_has_said_before_that_its_peer_is_reached(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said that nothing passes until it looked again, up to fifteen seconds after the first request had passed."""
+    looks, told = list[bool](), list[str]()
+
+    class Watched(RemoteDesk):
+        async def greet(self) -> None:
+            try:
+                await super().greet()
+            finally:
+                looks.append(True)
+
+    monkeypatch.setattr(Out, "line", lambda _, text: told.append(text))
+    (port,) = free_ports(1)
+    desk, rules = Watched(f"http://127.0.0.1:{port}", world.hirer.home.gate_token()), read_rules(tomllib.loads(RULES))
+    async with desk, served(Service()) as upstream:
+        waits = await unheard(desk)
+        async with told_when_reached(Out(as_json=False), desk, waits):
+            await until(lambda: len(looks) == 2)
+            desk.url = world.hirer.gates_url  # as if it listened there from now on
+            gate = GateProxy(RequestGate(desk, rules), upstream, told=lambda said: told.append(str(said["status"])))
+            async with gate:
+                assert (await world.ask(gate.url, "GET", APP)).status == 200
+    assert waits.startswith("nothing passes yet")
+    assert told == [f"the peer at {desk.url} is reached: what its contracts allow passes from now on", "200"]
 
 
 async def test_who_listens_has_files_for_all_its_callers(tmp_path: Path) -> None:

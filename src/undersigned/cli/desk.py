@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +21,8 @@ __all__ = ["desk_options", "open_desk", "told_when_reached", "unheard"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-LOOK_SECONDS = 15.0
-"""The most until a gate looks again whether its peer is there."""
+LOOK_SECONDS = 4.0
+"""The most until a gate that is asked nothing looks again whether its peer is there."""
 
 
 def desk_options(run: Command) -> Command:
@@ -94,8 +94,9 @@ async def told_when_reached(out: Out, desk: RemoteDesk, waits: str) -> AsyncGene
 async def _tell_when_reached(out: Out, desk: RemoteDesk) -> None:
     seconds = 1.0
     try:
-        while await unheard(desk):
-            await asyncio.sleep(seconds)
+        while not desk.answered.is_set() and await unheard(desk):
+            with suppress(TimeoutError):  # a request that it answers tells sooner
+                await asyncio.wait_for(desk.answered.wait(), seconds)
             seconds = min(2 * seconds, LOOK_SECONDS)  # what refuses us tells its log each time
     except UndersignedError as error:  # it has another state folder: this gate lets in nobody
         out.value({"kind": "unreached", "peer": desk.url, "error": error_json(error)})

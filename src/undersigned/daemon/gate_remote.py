@@ -73,6 +73,8 @@ class RemoteDesk:
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("bad_configuration", "token: expected text, as gate_token() of a Home gives it")
         self._token = token
+        self.answered = asyncio.Event()
+        """Set once the peer has answered anything."""
         self._session: ClientSession | None = None
         self._shares: dict[str, _Share] = {}
         self._providers: OrderedDict[Digest, Did] = OrderedDict()
@@ -186,6 +188,7 @@ class RemoteDesk:
             said = to_struct(decode_json(raw, FOREIGN_LIMITS), DeskAnswer)
         except UndersignedError as exc:
             raise TransportError("unreachable", f"the peer at {self.url} gave no answer of ours: {exc}") from exc
+        self.answered.set()
         if said.refused is not None:
             raise _raised(said.refused)
         return said
