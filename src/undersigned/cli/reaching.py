@@ -18,6 +18,19 @@ __all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
 
 PATIENCE_SECONDS = 2.0
 """After so long without a connection people are told why."""
+_LONGER = "--wait SECONDS tries for longer"
+_HINTS = {
+    "no_name": "Nobody knows that name (DNS): is the DID, or the URL, spelled right?",
+    "no_name_server": f"No name server answers here: is this machine on the network? {_LONGER}",
+    "refused": f"The machine is there, and nothing listens at that port: is it running? {_LONGER}",
+    "silent": f"Is it running, and does a firewall let us through? {_LONGER}",
+    "authority": "Its certificate is by nobody whom this machine trusts: ca_file in the settings names one of your own",
+    "certificate": "Whoever runs it has to put its certificate right",
+    "no_tls": "What listens at that port does not speak TLS: is the port right?",
+    "no_http": "What listens at that port does not speak HTTP: is the port right?",
+    "": f"Is it running, and listening there? {_LONGER}",
+}
+"""What can be done, by what `why_unreached` says."""
 QUIET_SECONDS = 10.0
 """After so long without an event people are told who owes the next one."""
 
@@ -91,4 +104,7 @@ def hint_at(error: UndersignedError) -> None:
     elif error.detail.get("nowhere"):
         pass  # it says what is missing, and more time would change nothing
     elif status is None and error.code != "connection_closed":  # else somebody answered
-        error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
+        error.message += f". {_HINTS.get(str(error.detail.get('unreached')), _HINTS[''])}"
+    elif status == 404:
+        what = "DID document" if error.code == "did_unresolvable" else "peer"
+        error.message += f". Somebody listens there, and has no such {what}: is the DID, or the URL, right?"

@@ -21,6 +21,7 @@ from undersigned.transport.names import STRANGERS
 from undersigned.transport.ports import free_ports
 from undersigned.transport.proving import Identity, Proved, Resolve, admit, prove
 from undersigned.transport.proxies import NO_PROXIES, Proxies
+from undersigned.transport.unreached import why_unreached
 from undersigned.transport.watch import Watch
 from undersigned.transport.websocket import AcceptedChannel, connect_websocket
 
@@ -58,4 +59,5 @@ __all__ = [
     "may_dial",
     "memory_pair",
     "prove",
+    "why_unreached",
 ]

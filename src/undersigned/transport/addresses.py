@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from undersigned.errors import ResolutionError, TimedOut, TransportError
 
 from .names import look_up
+from .unreached import why_unreached
 
 __all__ = ["addresses_of", "dial", "is_https_base", "is_loopback_name", "is_odd_number", "may_dial"]
 
@@ -140,6 +141,7 @@ async def dial(host: str, port: int, *, seconds: float, local: bool = False) -> 
     """
     loop = asyncio.get_running_loop()
     refused: list[str] = []
+    last: Exception | None = None
     try:
         async with asyncio.timeout(seconds):
             candidates = await addresses_of(host, port, local=local)
@@ -158,11 +160,13 @@ async def dial(host: str, port: int, *, seconds: float, local: bool = False) -> 
                 except (OSError, TimeoutError) as exc:
                     sock.close()
                     refused.append(f"{address}: {exc or 'no answer'}")
+                    last = exc
                 except BaseException:
                     sock.close()
                     raise
                 else:
                     return sock
     except TimeoutError as exc:
-        raise TimedOut("timeout", f"{host}:{port} took no connection within {seconds:g} s") from exc
-    raise TransportError("unreachable", f"{host}:{port} took no connection ({'; '.join(refused)})")
+        raise TimedOut("timeout", f"{host}:{port} took no connection within {seconds:g} s", unreached="silent") from exc
+    told = f"{host}:{port} took no connection ({'; '.join(refused)})"
+    raise TransportError("unreachable", told, unreached=why_unreached(last)) from last

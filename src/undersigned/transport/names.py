@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import TransportError
 
 from .daemon_thread import in_daemon
+from .unreached import why_unreached
 
 __all__ = ["LOOKUPS", "LOOKUPS_FOR_ONE", "OWN_LOOKUPS", "STRANGERS", "STRANGERS_LOOKUPS", "look_up"]
 
@@ -49,7 +50,7 @@ async def look_up(host: str, port: int, whose: str = "") -> Found:
     try:
         return await in_daemon("undersigned-name", partial(_asked, host, port), partial(_end, whose))
     except (OSError, UnicodeError) as exc:
-        raise TransportError("unreachable", f"{host} has no address: {exc}") from exc
+        raise TransportError("unreachable", f"{host} has no address: {exc}", unreached=why_unreached(exc)) from exc
     except RuntimeError as exc:
         raise TransportError("unreachable", f"{host} is not looked up: {exc}") from exc
 

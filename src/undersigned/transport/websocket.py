@@ -30,6 +30,7 @@ from undersigned.errors import Closed, TimedOut, TransportError
 
 from .addresses import dial, is_loopback_name
 from .base import SUBPROTOCOL, Channel, ChannelLimits, closed_by_peer, closed_by_us
+from .unreached import why_unreached
 from .watch import Watch
 
 __all__ = ["AcceptedChannel", "DialledChannel", "Heard", "connect_websocket"]
@@ -392,10 +393,11 @@ async def connect_websocket(
     except NegotiationError as exc:
         raise TransportError("version_not_supported", f"{url} chose another subprotocol or an extension") from exc
     except TimeoutError as exc:
-        raise TimedOut("timeout", f"{url} did not open within {limits.open_seconds:g} s") from exc
+        raise TimedOut("timeout", f"{url} did not open within {limits.open_seconds:g} s", unreached="silent") from exc
     except (WebSocketException, SSLError, OSError, EOFError, ValueError) as exc:
         # InvalidURI and ValueError are what `websockets` makes of a redirect when it was given a socket.
-        raise TransportError("unreachable", f"{url} did not open: {str(exc)[:_MAX_TOLD]}") from exc
+        told = f"{url} did not open: {str(exc)[:_MAX_TOLD]}"
+        raise TransportError("unreachable", told, unreached=why_unreached(exc)) from exc
     except AssertionError as exc:
         # Who answers before our request is sent, as a listener that refuses us, is more than `websockets` reckons with.
         sock.close()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from backends.test_transport import serving_tls
 from undersigned.cli import reaching
 from undersigned.cli.output import Out
-from undersigned.runtime import Event, unread
-from undersigned.transport import closed_by_peer
+from undersigned.errors import UndersignedError
+from undersigned.runtime import Event, Gatherer, GathererLimits, unread
+from undersigned.runtime.agent.links import given_up
+from undersigned.transport import ChannelLimits, closed_by_peer, connect, free_ports, why_unreached
 
 AT = "2026-11-24T10:00:00Z"
 DUE = {
@@ -114,3 +120,65 @@ def test_who_could_not_prove_itself_is_told_what_that_takes() -> None:
     error = closed_by_peer(1008, "proof_invalid")
     reaching.hint_at(error)
     assert "our DID document has to be in its reach" in error.message
+
+
+async def in_silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def with_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"220 mail.example ESMTP\r\n")
+    writer.close()
+
+
+async def with_no_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "tls", "peer", "document"),
+    [
+        (None, False, "nothing listens at that port", "nothing listens at that port"),
+        (in_silence, False, "does a firewall let us through?", "does a firewall let us through?"),
+        (with_no_http, False, "does not speak HTTP", "does not speak HTTP"),
+        (with_no_page, False, "has no such peer", "has no such DID document"),
+        (in_silence, True, "ca_file in the settings", None),
+    ],
+)
+async def test_who_is_not_reached_is_told_what_to_do_about_it(
+    answers: Callable[..., Awaitable[None]] | None, tls: bool, peer: str, document: str | None
+) -> None:
+    """Each was asked whether it is running, and listening there, which one who mistyped a name cannot answer."""
+    limits = ChannelLimits(local=True, open_seconds=0.5)
+    (port,) = free_ports(1)
+    tries: list[tuple[Awaitable[object], str]] = [
+        (connect(f"ws{'s' * tls}://localhost:{port}/hire", limits=limits), peer)
+    ]
+    async with AsyncExitStack() as stack:
+        if answers is not None:
+            ssl = serving_tls() if tls else None
+            await stack.enter_async_context(await asyncio.start_server(answers, "127.0.0.1", port, ssl=ssl))
+        if document is not None:
+            gatherer = Gatherer(local=True, limits=GathererLimits(seconds=0.5))
+            await stack.enter_async_context(gatherer)
+            tries.append((gatherer.document(f"did:web:localhost%3A{port}"), document))
+        for attempt, expected in tries:
+            with pytest.raises(UndersignedError) as caught:
+                await attempt
+            error = given_up(caught.value, 1)
+            reaching.hint_at(error)
+            assert expected in error.message
+
+
+async def test_a_name_that_nobody_knows_is_told_as_that() -> None:
+    """Where no name server answers either, as on a machine without a network, it says that."""
+    with pytest.raises(UndersignedError) as caught:
+        await Gatherer().document("did:web:no-such-host.invalid")
+    reaching.hint_at(caught.value)
+    assert "spelled right?" in caught.value.message or "No name server answers" in caught.value.message
+    assert why_unreached(socket.gaierror(socket.EAI_NONAME, "")) == "no_name"
+    assert why_unreached(socket.gaierror(socket.EAI_AGAIN, "")) == "no_name_server"

@@ -15,6 +15,7 @@ from aiohttp import ClientError, ClientPayloadError, ClientResponse
 from aiohttp.connector import Connection
 
 from undersigned.errors import CODES, FormatError, ResolutionError, TransportError, UndersignedError
+from undersigned.transport import why_unreached
 
 __all__ = [
     "FAILURES",
@@ -201,10 +202,10 @@ def not_fetched(text: str, **detail: Any) -> TransportError:
 def failed(exc: Exception, url: str, seconds: float, *, cut: bool = False) -> UndersignedError:
     """The same as an error of ours."""
     if isinstance(exc, TimeoutError):
-        return not_fetched(f"{url} did not answer within {seconds:g} s", cut=cut)
+        return not_fetched(f"{url} did not answer within {seconds:g} s", cut=cut, unreached="silent")
     # aiohttp names its setting for TLS, and of plain http as well.
     text = f"{url} was not fetched: {str(exc).replace(' ssl:default', '')[:_MAX_TOLD]}"
-    return _forbidden(exc) or not_fetched(text, cut=cut)
+    return _forbidden(exc) or not_fetched(text, cut=cut, unreached=why_unreached(exc))
 
 
 def _forbidden(exc: BaseException) -> ResolutionError | None:

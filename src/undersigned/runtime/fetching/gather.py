@@ -226,7 +226,9 @@ class Gatherer(Fetcher):
                     for url in wanted:
                         fetched[url] = await self.fetch(url, max_bytes=max_bytes)
         except TimeoutError as exc:
-            raise ResolutionError("did_unresolvable", f"{did} did not resolve within {limits.seconds:g} s") from exc
+            raise ResolutionError(
+                "did_unresolvable", f"{did} did not resolve within {limits.seconds:g} s", unreached="silent"
+            ) from exc
         except TransportError as error:
             failed = ResolutionError("did_unresolvable", error.message)
             failed.detail.update(error.detail)
