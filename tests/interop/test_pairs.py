@@ -186,7 +186,7 @@ def test_a_pair_that_was_left_out_is_not_told_as_one_that_passed(tmp_path: Path)
         (entry("a", url="ws://localhost:1/hire"), "did"),
         (entry("../a", serve=["x"]), "matching"),
         (entry("a", serve=["x"], price=1), "str"),
-        (entry("a", serve=["x"], colour="red"), "colour"),
+        (entry("a", serve=["x"], colour="red"), r"peer\[0\] has no `colour`. It may have name, "),
         (entry("a", serve=["x"]) + entry("a", serve=["x"]), "two peers"),
     ],
 )

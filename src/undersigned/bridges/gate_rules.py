@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from undersigned.encoding import is_amount, to_struct
+from undersigned.encoding import in_names, is_amount, to_struct
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, CONDITIONS, Action, Limit, Target, parse_target, plain_segments
 
@@ -119,7 +119,10 @@ def read_rules(table: Mapping[str, Any]) -> GateRules:
             raise FormatError("schema_violation", "expected a scheme and a host, such as https://api.acme.example")
         parse_target(rules.origin)
     except FormatError as exc:
-        raise ConfigurationError("bad_configuration", f"rules{exc.path or ': origin'}: {exc.message}") from exc
+        text = f"{exc.path or ': origin'}: {exc.message}"
+        if exc.code == "unknown_term":
+            text = f": {in_names(str(exc.__cause__), GateRules)}"
+        raise ConfigurationError("bad_configuration", f"rules{text}") from exc
     for number, rule in enumerate(rules.rule, 1):
         try:
             _check(rule)

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
-from undersigned.encoding import OWED_PATTERN, JsonObject, JsonValue
+from undersigned.encoding import OWED_PATTERN, JsonObject, JsonValue, in_names
 from undersigned.errors import ConfigurationError, FormatError, ScopeError
 from undersigned.scope import ACTION_PATTERN, CONDITIONS, Action, Target, inside, parse_pattern, parse_target
 
@@ -210,7 +210,7 @@ class Rules(msgspec.Struct, frozen=True):
                 raise FormatError("schema_violation", f"unknown `{min(unknown)}`; known are [[tool]] and [[method]]")
             return cls(tools=_read(table.get("tool", []), _TOOL), methods=_read(table.get("method", []), _METHOD))
         except (FormatError, msgspec.ValidationError) as exc:
-            message = exc.message if isinstance(exc, FormatError) else str(exc)
+            message = exc.message if isinstance(exc, FormatError) else in_names(str(exc), list[ToolRule])
             raise ConfigurationError("bad_configuration", f"rules: {message}") from exc
 
 

@@ -83,6 +83,7 @@ from undersigned.encoding.types import (
     Owed,
     in_words,
 )
+from undersigned.encoding.unknown_names import in_names
 
 __all__ = [
     "AMOUNT_PATTERN",
@@ -142,6 +143,7 @@ __all__ = [
     "format_duration",
     "format_instant",
     "from_struct",
+    "in_names",
     "in_words",
     "is_amount",
     "is_plain",

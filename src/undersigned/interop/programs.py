@@ -30,7 +30,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from undersigned.encoding import Did
+from undersigned.encoding import Did, in_names
 from undersigned.errors import ConfigurationError
 from undersigned.protocol import ROLES, Role
 from undersigned.runtime import read_file, why
@@ -106,7 +106,7 @@ def read_peers(path: Path) -> tuple[Entry, ...]:
     try:
         entries = msgspec.convert(tomllib.loads(read_file(path).decode()), _File).peer
     except (OSError, ValueError) as exc:
-        text = f"{path}: {why(exc)}"
+        text = f"{path}: {in_names(why(exc), _File)}"
         raise ConfigurationError("bad_configuration", text) from exc
     names = [one.name for one in entries]
     for one in entries:

@@ -352,3 +352,12 @@ def test_what_a_file_leaves_open_has_a_bound() -> None:
     rules = read_rules(tomllib.loads(RULES) | {"forward": ["x-trace", "dnt"]})
     assert (rules.max_body_bytes, rules.max_answer_bytes) == (1_048_576, 1_073_741_824)
     assert rules.forward == ("x-trace", "dnt")
+
+
+def test_a_name_that_no_rule_has_is_told_with_those_that_it_has() -> None:
+    table = tomllib.loads(RULES)
+    table["rule"][0]["metod"] = ["GET"]
+    with pytest.raises(
+        ConfigurationError, match=r"rules: rule\[0\] has no `metod`; did you mean `method`\? It may have "
+    ):
+        read_rules(table)

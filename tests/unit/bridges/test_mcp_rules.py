@@ -237,3 +237,8 @@ def test_rules_that_cannot_be_meant_are_refused_whole(change: tuple[str, str]) -
     with pytest.raises(ConfigurationError) as refused:
         rules(RULES.replace(*change))
     assert refused.value.code == "bad_configuration"
+
+
+def test_a_name_that_no_tool_has_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(ConfigurationError, match=r"has no `acton`; did you mean `action`\? It may have name, "):
+        rules(RULES.replace("action =", "acton =", 1))

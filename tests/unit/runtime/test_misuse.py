@@ -798,9 +798,11 @@ def test_what_would_change_an_answer_says_what_is_wrong_and_where(need: Need, to
     assert needed_text(need) == told
 
 
-@pytest.mark.parametrize("reason", ["i do not want it", 5, ["budget"]])
+@pytest.mark.parametrize("reason", ["i do not want it", 5, ["budget"], "parent"])
 async def test_a_hire_is_cancelled_with_a_word_of_the_list(reason: Any, tmp_path: Path) -> None:
-    """Before there was a contract it was taken, and never said; afterwards it was a FormatError without the list."""
+    """Before there was a contract it was taken, and never said; afterwards it was a FormatError without the list. That
+    the contract above ended is no choice of an owner: the peer says it by itself.
+    """
     home, _ = await two_homes(tmp_path)
     async with Peer.open(home) as peer:
         hire = peer.hire(PROVIDER, task="summary", price="5 EUR")

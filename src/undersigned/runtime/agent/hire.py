@@ -100,17 +100,19 @@ class Hire:
 
     async def cancel(self, reason: str = "no_longer_needed") -> None:
         """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is.
-        Before anybody was asked, nobody is. What is over, or is cancelled already, stays as it is. `reason` is a word
-        of `CANCEL_REASONS`.
+        Before anybody was asked, nobody is. What is over, or is cancelled already, stays as it is. `reason` is
+        `no_longer_needed`, `superseded`, `budget`, `policy_denied` or `revoked`.
 
         Raises:
             ConfigurationError: `bad_configuration`, it is none.
             LocalProtocolError: `wrong_state`: it cannot be ended now, as an acceptance waits for its answer, or what
                 was delivered for its review; or the peer was started in another event loop.
         """
-        if reason not in tuple(CANCEL_REASONS):  # said whenever it is asked, not only once there is a contract
-            words = ", ".join(CANCEL_REASONS)
-            raise ConfigurationError("bad_configuration", f"reason: expected one of {words}; got {reason!r:.60}")
+        # That the contract above has ended the peer says by itself. Said now, not only once there is a contract.
+        words = [one for one in CANCEL_REASONS if one != "parent"]
+        if reason not in words:
+            told = f"reason: expected one of {', '.join(words)}; got {reason!r:.60}"
+            raise ConfigurationError("bad_configuration", told)
         self._peer.require_loop()
         if self.engagement is None:
             self._called_off = reason

@@ -40,7 +40,7 @@ import msgspec
 
 from undersigned.credentials import Credential, read_credential
 from undersigned.did import DidDocument, document_from, fetches, keeps_history
-from undersigned.encoding import FOREIGN_LIMITS, decode_json, in_words
+from undersigned.encoding import FOREIGN_LIMITS, decode_json, in_names, in_words
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.keys import PublicKey
@@ -144,7 +144,9 @@ class Home:
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
             said = exc.message if isinstance(exc, UndersignedError) and not exc.path else why(exc)
-            raise ConfigurationError(code, f"{file}: {in_words(said)}{misplaced(said, table)}") from exc
+            elsewhere = misplaced(said, table)
+            told = in_names(in_words(said), Configuration, listed=not elsewhere)
+            raise ConfigurationError(code, f"{file}: {told}{elsewhere}") from exc
         if self.configuration.local and not is_loopback_name(self.configuration.listen.host):
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine. `localhost` in a
             # DID is dialled at 127.0.0.1 alone: at ::1 nobody would find it.
