@@ -45,6 +45,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "connections/*-changed",
         "connections/*-signed-by-a-stranger",
         "connections/*-unsigned",
+        "connections/*-proof-null",
         "connections/*-of-another-type",
         "connections/*-of-a-time-*",
         "connections/*-of-no-begin",

@@ -123,6 +123,8 @@ def _refused(part: str, by: Party) -> Iterator[Vector]:
     yield wrong("of-no-type", "a frame that does not say what it is", shape, {"type": None})
     unsigned = content_of(frame(part, by))
     yield _vector(f"{part}-unsigned", f"the {part}: no proof", part, unsigned, {"code": "proof_missing"}, by)
+    nothing = {**unsigned, "proof": None}
+    yield _vector(f"{part}-proof-null", f"the {part}: null for a proof", part, nothing, {"code": "proof_missing"}, by)
 
 
 def _one_way() -> Iterator[Vector]:

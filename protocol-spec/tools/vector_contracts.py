@@ -120,6 +120,9 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("seal-by-the-acceptor", "a Seal signed by the acceptor", "key_not_authorized", seal=forged)
     other = resigned(changed(acceptance, document=digest_bytes(b"other terms")))
     yield refused("acceptance-of-other-terms", "an Acceptance of other terms", "terms_mismatch", acceptance=other)
+    others = changed(acceptance, contractProof__created="2026-11-24T08:00:00Z")
+    says = "an Acceptance whose own proof does not hold, with another proof than the document has"
+    yield refused("acceptance-of-another-proof", says, "terms_mismatch", acceptance=others)
     noted = resigned({**acceptance, "note": "More."})
     now = digest_of(content_of(noted))
     follows = {"acceptance": noted, "seal": resigned(changed(seal, acceptance=now, seen=now))}

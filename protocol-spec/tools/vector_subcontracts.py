@@ -444,6 +444,12 @@ def _chains() -> Iterator[Vector]:
     follows = {**good, "seal": resigned({**good["seal"], "note": "More."}, ROOT)}
     says = "a parent whose Seal has a member that its schema lacks"
     yield chain("seal-with-a-member-more", says, [follows], code="unknown_term")
+    for name, move, members in (
+        ("acceptance-of-another-proof", "acceptance", {"contractProof__created": "2026-11-24T07:00:00Z"}),
+        ("seal-of-another-offer", "seal", {"offer": digest_of({})}),
+    ):
+        says = f"a parent with the {name.replace('-', ' ')}, which is not signed anew"
+        yield chain(name, says, [{**good, move: changed(good[move], **members)}], code="terms_mismatch")
     early = {"created": "2026-11-24T08:00:00Z", "expires": "2026-11-24T07:59:59Z"}
     for name, move, signer in (("acceptance", "acceptance", HIRER), ("seal", "seal", ROOT)):
         ends = {**good, move: resigned(good[move], signer, **early)}

@@ -83,12 +83,11 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
   const offered = { ...rest, proof: proofs[0] };
   await verifyOffered(offered, offerer, resolver, undefined, now);
   await verifyAccepted(offered, proofs[1], other(offerer), resolver, undefined, now);
-  await verifyMove(acceptance, 'Acceptance', document, other(offerer), resolver, now);
-  await verifyMove(seal, 'Seal', document, offerer, resolver, now);
   const [name, accepted] = [digest(document), digest(acceptance)];
-  const binds = acceptance.document === name && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
-    && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer;
-  check(binds, 'terms_mismatch', 'acceptance and seal');
+  const same = JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]));
+  await verifyMove(acceptance, 'Acceptance', document, other(offerer), acceptance.document === name && same, resolver, now);
+  const binds = seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer;
+  await verifyMove(seal, 'Seal', document, offerer, binds, resolver, now);
   const next = Number(document.id.split(':').at(-1)) + 1;
   const adjoin = acceptance.seen === acceptance.offer && seal.seen === accepted && seal.previous === acceptance.offer && seal.sequence === next;
   check(document.type !== 'Contract' || adjoin, 'terms_mismatch', 'a move between'); // of a change others may stand between (HIRE-LAN-07)
@@ -97,12 +96,13 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
 
 const sorted = (/** @type {any} */ one) => Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** @param {any} move @param {string} type @param {any} document @param {string} role of its sender @param {Resolver} resolver @param {number} [now] */
-async function verifyMove(move, type, document, role, resolver, now) {
+/** @param {any} move @param {string} type @param {any} document @param {string} role of its sender @param {boolean} binds @param {Resolver} resolver @param {number} [now] */
+async function verifyMove(move, type, document, role, binds, resolver, now) {
   const { proof, ...rest } = move;
   check(move.type === type, 'terms_mismatch', type);
   check(move.engagement === document.engagement, 'wrong_negotiation', type);
   check(move.role === role && move.sender === document[role] && move.recipient === document[other(role)], 'wrong_party', type);
+  check(binds, 'terms_mismatch', 'acceptance and seal'); // what costs least comes first
   check(proof.created <= proof.expires, 'proof_invalid', 'expires before created');
   await verifyProof(rest, proof, { did: await resolver.resolve(move.sender, { fresh: true }), purpose: purposeOf(type), now });
 }

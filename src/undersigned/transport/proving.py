@@ -259,7 +259,12 @@ def _nonce(given: bytes | None) -> str:
 
 def _read(raw: bytes, kind: type[_Frame]) -> _Frame:
     """The frame that `raw` is, checked against its closed shape."""
-    value = decode_json(raw, _FRAME_LIMITS)
+    try:
+        value = decode_json(raw, _FRAME_LIMITS)
+    except FormatError as exc:
+        if (exc.code, exc.path) == ("bad_json", "/proof"):
+            raise ProofError("proof_missing", "expected a proof; came null", path="/proof") from exc
+        raise
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
