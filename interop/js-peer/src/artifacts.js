@@ -13,7 +13,7 @@ import { tables } from './spec.js';
 export const FALLEN = ['revoked', 'policy_denied', 'status_unavailable', 'status_invalid'];
 const BYTES = 64 * 1024 * 1024;
 
-/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} what was refused since the clocks are apart says so, and has it as `apart` */
+/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} what was refused since the clocks are apart says so, and has it as `apart`; an answer that ended too soon is `cut` */
 export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
   const { url, path } = asWritten(uri);
   const open = peer.local && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
@@ -26,7 +26,10 @@ export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
     if (!open) checkAddress(url.hostname);
     answer = await got(url, path, headers, !open);
     bytes = await readAtMost(answer, Math.min(most, BYTES), uri);
-  } catch (error) { throw error instanceof HireError ? error : new HireError('unreachable', String(error)); }
+  } catch (error) {
+    const cut = answer?.statusCode === 200;
+    throw error instanceof HireError ? error : Object.assign(new HireError('unreachable', String(error)), { cut });
+  }
   const status = answer.statusCode ?? 0;
   if (status < 200 || status > 299) {
     const code = refusalOf(status, bytes);

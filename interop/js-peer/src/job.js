@@ -75,15 +75,17 @@ export class Job {
   async read(name) {
     const input = this.inputs.find((/** @type {any} */ one) => one.name === name);
     if (!input?.uri) throw new HireError('not_found', name);
-    await this.act({ name: 'artifact:read', target: input.uri });
+    const asks = { name: 'artifact:read', target: input.uri };
+    await this.act(asks);
     const { peer, engagement } = this.conversation;
     for (let wait = 500; ; wait = Math.min(2 * wait, 5000)) {
       try { return await fetchArtifact(peer, input.uri, this.contract, input.digest); } catch (error) {
-        const { code, apart, message } = /** @type {any} */ (error);
+        const { code, apart, cut, message } = /** @type {any} */ (error);
         if (!FOR_NOW.has(code) && !apart) throw error;
         peer.log(this.conversation, 'an input was not fetched yet', message);
         await new Promise((resolve) => { setTimeout(resolve, wait); });
         await until(this.conversation, () => !peer.stopped && engagement.state.main === 'working');
+        if (cut) await this.act(asks); // the hirer's gate has the answer that was cut as one read, and the next as another (page 03, section 3.6)
       }
     }
   }

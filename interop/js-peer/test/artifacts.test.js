@@ -81,3 +81,26 @@ test('an input is asked for again where the gate says no for now or the clocks a
   assert.deepEqual([asked['/scope_exceeded'], asked['/contract_expired']], [1, 1]);
   gate.close();
 });
+
+test('an answer that was cut is one read, as it is for the gate of the hirer, and a request without an answer is none', async (t) => {
+  const [key, bytes] = [keyOfDidKey(randomBytes(32)), Buffer.from('report')];
+  const digest = digestOfBytes(bytes);
+  let asked = 0;
+  const gate = http.createServer(({ socket }, answer) => {
+    asked += 1;
+    if (asked === 1) socket.destroy();
+    else if (asked === 2) answer.writeHead(503).end();
+    else if (asked < 5) answer.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 3), () => socket.destroy());
+    else answer.end(bytes);
+  }).listen(0, 'localhost');
+  t.after(() => gate.close());
+  await once(gate, 'listening');
+  const uri = `http://localhost:${/** @type {import('node:net').AddressInfo} */ (gate.address()).port}/`;
+  const state = { started: { inputs: [{ name: 'report', uri, digest }] }, terms: {}, contract: digest, main: 'working' };
+  const job = new Job(/** @type {any} */ ({ engagement: { state }, peer: { local: true, key, log() {}, now: () => 1_800_000_000 } }));
+  /** @type {any[]} */ const booked = [];
+  job.act = async (action) => { booked.push([action, asked]); return { id: '', clause: '' }; };
+  assert.deepEqual(await job.read('report'), bytes);
+  const action = { name: 'artifact:read', target: uri };
+  assert.deepEqual(booked, [0, 3, 4].map((before) => [action, before]));
+});
