@@ -65,7 +65,7 @@ def describe(shape: Any) -> str:
             low, high = shape.min_length or 0, shape.max_length
             return f"[ {describe(shape.item_type)} ], " + (f"{low} to {high}" if high else f"{low} or more")
         case shape_of.TupleType():
-            return f"[ {', '.join(describe(item) for item in shape.item_types)} ]"
+            return f"[ {', '.join(describe(item) for item in shape.item_types)} ], exactly {len(shape.item_types)}"
         case shape_of.DictType() | shape_of.AnyType():
             return "JSON object"
         case shape_of.BoolType():
