@@ -28,6 +28,7 @@ from vector_changes import change_vectors
 from vector_connections import connection_vectors
 from vector_contracts import contract_vectors
 from vector_deliveries import delivery_vectors, review_vectors
+from vector_documents import document_vectors
 from vector_graphs import graph_vectors
 from vector_guards import guard_vectors
 from vector_journals import journal_vectors
@@ -46,6 +47,7 @@ from vector_verdicts import verdict_vectors
 def every() -> Iterator[Vector]:
     yield from connection_vectors()
     yield from message_vectors()
+    yield from document_vectors()
     yield from journal_vectors()
     yield from guard_vectors()
     yield from change_vectors()

@@ -14,7 +14,11 @@ __all__ = ["CANARIES", "SHOWN_BY", "fits", "shown_by"]
 SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-OVR-01": ("journals/one-hire-*", "journals/changed-*"),
     "HIRE-OVR-02": ("journals/withdrawal-of-a-late-acceptance",),
-    "HIRE-DID-02": ("messages/refused/document-of-another",),
+    "HIRE-DID-02": (
+        "messages/refused/document-of-*",
+        "messages/eddsa-jcs-2022/seal-by-a-relative-name",
+        "messages/eddsa-jcs-2022/seal-beside-a-key-not-used",
+    ),
     "HIRE-DID-03": ("messages/refused/self-dealing*", "connections/dialer-itself"),
     "HIRE-CNX-05": (
         "connections/dialer",
@@ -61,7 +65,19 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "connections/*-a-choice",
         "connections/dialer-other-versions",
     ),
-    "HIRE-KEY-01": ("keys/*",),
+    "HIRE-KEY-01": (
+        "keys/*",
+        "messages/refused/key-in-*",
+        "messages/refused/key-of-a-*",
+        "messages/refused/key-of-an-*",
+        "messages/refused/key-of-another-algorithm",
+        "messages/refused/key-to-*",
+        "messages/refused/key-with-its-secret",
+        "messages/refused/key-end*",
+        "messages/refused/key-revoked",
+        "messages/eddsa-jcs-2022/seal-by-a-jwk",
+        "messages/eddsa-jcs-2022/seal-by-a-key-at-its-end",
+    ),
     "HIRE-KEY-02": ("messages/refused/signature-*", "requests/*-high-s", "reviews/*-high-s"),
     "HIRE-KEY-03": (
         "messages/refused/signed-by-another",
