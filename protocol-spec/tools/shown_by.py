@@ -189,7 +189,11 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "messages/refused/proof-from-future",
         "messages/eddsa-jcs-2022/proof-*",
     ),
-    "HIRE-PRF-04": ("messages/refused/proof-lives-too-long", "messages/refused/proof-ends-before-it-begins"),
+    "HIRE-PRF-04": (
+        "messages/refused/proof-lives-too-long",
+        "messages/refused/proof-ends-before-it-begins",
+        "messages/refused/order-life-before-clock",
+    ),
     "HIRE-PRF-05": ("journals/repeat-signed-again",),
     "HIRE-PRF-06": ("messages/refused/signed-by-a-stranger", "messages/refused/*-changed-*"),
     "HIRE-PRF-07": (

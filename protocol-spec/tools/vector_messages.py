@@ -221,6 +221,7 @@ def _proofs() -> Iterator[Vector]:
     yield _still_good("proof-a-minute-ahead", "made 60 seconds ahead", inquiry, shift(created, -60))
     long = resigned(inquiry, expires=shift(created, 86_401))
     yield _refused("proof-lives-too-long", "a proof for more than 24 hours", long, "proof_expired")
+    yield _refused("order-life-before-clock", "more than 24 hours, and made ahead", long, "proof_expired", **ahead)
     backwards = resigned(inquiry, expires=shift(created, -1))
     yield _refused("proof-ends-before-it-begins", "expires before created", backwards, "proof_invalid")
     other = resigned(inquiry, purpose="assertionMethod")

@@ -197,8 +197,8 @@ function checkMoments({ created, expires }, now) {
 export function checkTimes(proof, now, { lifetime = 86400 } = {}) {
   const [created, expires] = [seconds(proof.created), seconds(proof.expires)];
   check(expires >= created, 'proof_invalid', 'expires before created');
-  check(created <= now + 60, 'proof_from_future', proof.created);
   check(expires - created <= lifetime, 'proof_expired', 'lives too long');
+  check(created <= now + 60, 'proof_from_future', proof.created);
   check(now <= expires, 'proof_expired', proof.expires);
 }
 
