@@ -86,6 +86,8 @@ def credential_schemas() -> dict[str, JsonObject]:
 def _credential_schema(name: str, of: type[Claim]) -> JsonObject:
     schema: dict[str, Any] = dict(struct_schema(name, of))
     defs = {of.__name__: {key: value for key, value in schema.items() if key[0] != "$"}, **schema["$defs"]}
+    if "Ceiling" in defs:
+        defs["Ceiling"]["dependentRequired"] = {"amount": ["currency"]}
     types: JsonObject = {"enum": ["VerifiableCredential", name]}
     return {
         "$schema": _DRAFT,
