@@ -5,6 +5,7 @@
 #   make check                  style, types, imports, generated files, the project's own tests
 #   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves,
 #                               all examples of properties, and all spoiled packs
+#   make oldest                 the tests, with each library as old as pyproject.toml lets it be
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make interop                each implementation here held against the specification in both roles, every pair of them hires
@@ -27,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
 SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
 
-.PHONY: help demo test sweep check bench attack interop mutants rivals docs clean
+.PHONY: help demo test sweep oldest check bench attack interop mutants rivals docs clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -48,6 +49,16 @@ test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.r
 sweep: $(VENV)/.ready-dev
 	@$(RUN) -m pytest -m slow $(or $(ARGS),$(AT_ONCE))
 	@$(if $(ARGS),,UNDERSIGNED_SWEEP=yes $(RUN) -m pytest $(IN_PART) $(AT_ONCE))
+
+# In an environment of its own, below build.
+oldest: build/oldest.txt
+	@PIP_CONSTRAINT=$(CURDIR)/$< $(MAKE) VENV=build/oldest test
+
+build/oldest.txt: pyproject.toml
+	@mkdir -p build
+	@$(PYTHON) -c 'import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]; \
+	  print(*(re.sub(r"\[.*?\]", "", one).replace(">=", "==") for one in wanted), sep="\n")' > $@
 
 # Types take as long as all of the rest, on one core: they are looked at beside it. With TESTED_BESIDE, the project's own
 # tests are left to a `make test` that runs as well.
