@@ -87,6 +87,8 @@ TIMES: Final = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T0
 AGES: Final = {"validFrom": "0001-01-01T00:00:00Z", "validUntil": "9999-12-31T23:59:59.999999Z"}
 OFF: Final = {**TIMES, "validUntil": "2027-01-01T00:00:00+10:60"}
 """Validities of credentials."""
+ISSUER, WITNESS = Party("issuer"), Party("witness")
+
 FAILS_AT: Final = {
     **dict.fromkeys(("byte", "missing"), 1),
     "key": 2,
@@ -129,13 +131,15 @@ def pack_vectors() -> Iterator[Vector]:
     note = seen["checkpoint"]
     early = write_pack(lines, **PROVIDERS, **seen | {"checkpoint": note + _witnessed(note, 0)})
     says = "a checkpoint that a witness cosigned whose clock was at its beginning"
-    yield _vector("witnessed-early", says, early, whole)
+    yield _vector("witnessed-early", says, early, whole, WITNESS)
     twice = write_pack(lines, **PROVIDERS, **seen | {"checkpoint": note + _witnessed(note) + _witnessed(note, 0)})
-    yield _vector("witnessed-twice", "two lines by one witness", twice, {"code": "log_proof_invalid"})
+    yield _vector("witnessed-twice", "two lines by one witness", twice, {"code": "log_proof_invalid"}, WITNESS)
     seen["checkpoint"] += _witnessed(note)
     witnessed = write_pack(lines, **PROVIDERS, **seen)
-    yield _vector("witnessed", "a checkpoint that a stranger to the hire cosigned", witnessed, whole)
-    yield _vector("witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"})
+    yield _vector("witnessed", "a checkpoint that a stranger to the hire cosigned", witnessed, whole, WITNESS)
+    yield _vector(
+        "witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"}, WITNESS
+    )
     for name, says, places, jwt, kinds in (
         ("looked-up", "a credential and a status list that a decision names", (), False, LOOKED_UP_KINDS),
         ("looked-up-jwt", "the same as signed texts (JWT)", (), True, JWT_KINDS),
@@ -143,16 +147,16 @@ def pack_vectors() -> Iterator[Vector]:
         ("revoked-jwt", "the same of signed texts (JWT)", (9,), True, {}),
     ):
         shown = write_pack(lines, **PROVIDERS, **own_log, **_looked_up(said, places, jwt=jwt))
-        yield _vector(name, says, shown, {"code": "revoked"} if places else whole)
+        yield _vector(name, says, shown, {"code": "revoked"} if places else whole, ISSUER)
         for kind, code in kinds.items():
-            yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code})
+            yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code}, ISSUER)
     for name, says, looked_up, code in (
         ("looked-up-ages", "a credential for all the years that there are", _looked_up(said, (), times=AGES), ""),
         ("looked-up-offset", "one until an offset that is none", _looked_up(said, (), times=OFF), "schema_violation"),
         ("looked-up-comma", "one with a comma before the end of a list", _looked_up(said, (), comma=True), "bad_json"),
     ):
         shown = write_pack(lines, **PROVIDERS, **own_log, **looked_up)
-        yield _vector(name, says, shown, {"code": code} if code else whole)
+        yield _vector(name, says, shown, {"code": code} if code else whole, ISSUER)
     for name, says, policy, code in (
         ("policy", "a policy in canonical form", b'{"name":"trust"}', ""),
         ("policy-spaced", "one with a space, and named by its digest", b'{"name": "trust"}', "evidence_invalid"),
@@ -357,7 +361,7 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
 
 def _witnessed(note: str, seconds: int = SECONDS) -> str:
     """The line of a witness below a note."""
-    by = Party("witness")
+    by = WITNESS
     return cosignature_line(by.did, by.public_key, seconds, by.sign(cosigned_text(read_note(note).text, seconds)))
 
 
@@ -370,7 +374,7 @@ def _looked_up(
     comma: bool = False,
 ) -> dict[str, Any]:
     """What an issuer says of the hirer, its status list with these places set, and a decision from both."""
-    issuer, url = Party("issuer"), "https://issuer.example/status/1"
+    issuer, url = ISSUER, "https://issuer.example/status/1"
     shown = next(one.message for one in said if isinstance(one.message, Presentation) and one.message.role == "hirer")
     at = shown.proof.created
     bits = bytearray(16 * 1024)
@@ -448,8 +452,8 @@ def _proved(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusal
     }
 
 
-def _vector(name: str, says: str, pack: bytes, expected: dict[str, str]) -> Vector:
-    return pack_vector(name, says, pack, expected, NOW, signers(HIRER, PROVIDER))
+def _vector(name: str, says: str, pack: bytes, expected: dict[str, str], *others: Party) -> Vector:
+    return pack_vector(name, says, pack, expected, NOW, signers(HIRER, PROVIDER, *others))
 
 
 def pack_vector(
