@@ -222,6 +222,21 @@ def test_who_is_asked_may_withdraw_too_and_the_hirer_hears_what_that_means(compa
     assert ended.error["message"] == "the provider withdrew: changed; whoever runs it has other plans now"
 
 
+def test_who_withdraws_while_the_other_side_is_off_is_told_that_it_has_not_heard_it(companies: Companies) -> None:
+    """`ledger list` said so, and the hire that waited in another terminal did not."""
+    companies.asks(companies.globex)
+    with serving(companies.globex.path) as globex:
+        hire = companies.hire()
+        globex.until('"approval-asked"')
+        (one, _) = companies.offer(companies.globex, "list").values
+        globex.end(signal.SIGINT)
+        assert companies.offer(companies.acme, "withdraw", one["engagement"]).code == 0
+        ended = hire.end()
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    unheard = "the other side has not confirmed that it knows: what runs on this folder tells it again"
+    assert ended.error["message"] == f"we withdrew: changed; {unheard}"
+
+
 def test_who_does_not_want_to_wait_for_the_people_of_the_other_side_withdraws(companies: Companies) -> None:
     """No command ended such a negotiation: the one that hires said alone that it is not over."""
     acme = companies.acme

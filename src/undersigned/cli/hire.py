@@ -42,7 +42,7 @@ from .options import (
     running,
 )
 from .output import HOME_OPTION, Out, meeting
-from .reaching import checked_peer, hint_at, tell_if_not_reached, tell_whose_turn
+from .reaching import checked_peer, hint_at, hint_at_unheard, tell_if_not_reached, tell_whose_turn
 from .starting import tell_gates, tell_unfinished
 from .telling import tell, tell_review
 from .terms import check_prices, read_criteria, read_milestone, read_scope_options, read_settlement
@@ -335,6 +335,7 @@ async def _followed(out: Out, peer: Peer, under_way: Hire, did: Did, folder: Pat
         raise
     except UndersignedError as error:
         hint_at(error)
+        hint_at_unheard(error, peer, under_way)
         _tell_needs(out, error)
         raise
     finally:

@@ -8,13 +8,14 @@ from contextlib import suppress
 from undersigned.daemon import Hire, Peer
 from undersigned.did import is_derived
 from undersigned.errors import Closed, ConfigurationError, CredentialError, RemoteProtocolError, UndersignedError
+from undersigned.protocol import ENDED
 from undersigned.runtime import Home, checked_url
 
 from .options import did_here
 from .output import UNREACHABLE, Out, tell_waits
 from .words import owed_in_words, plain
 
-__all__ = ["checked_peer", "hint_at", "tell_if_not_reached", "tell_whose_turn"]
+__all__ = ["checked_peer", "hint_at", "hint_at_unheard", "tell_if_not_reached", "tell_whose_turn"]
 
 PATIENCE_SECONDS = 2.0
 """After so long without a connection people are told why."""
@@ -85,6 +86,13 @@ async def tell_whose_turn(out: Out, peer: Peer, hire: Hire, heard: asyncio.Event
         if one not in told:
             told.add(one)
             tell_waits(out, due, f"{text}; the other side is not reached: {plain(away)}" if away else text)
+
+
+def hint_at_unheard(error: UndersignedError, peer: Peer, hire: Hire) -> None:
+    """Adds to the message of the error of a hire that we withdrew that the other side has not heard it yet, if so."""
+    due = next((one for one in peer.status() if one["engagement"] == hire.engagement), None)
+    if error.detail.get("ours") and due is not None and due["state"] in ENDED:
+        error.message += "; the other side has not confirmed that it knows: what runs on this folder tells it again"
 
 
 def hint_at(error: UndersignedError) -> None:
