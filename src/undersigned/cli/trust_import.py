@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 from uuid import uuid4
@@ -14,9 +14,10 @@ from undersigned.credentials import Accusation, Credential, read_credential, ver
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct
 from undersigned.errors import ConfigurationError, CredentialError, LedgerUnavailable
-from undersigned.ledger import TrustStore
+from undersigned.ledger import Admitted, TrustStore
 from undersigned.runtime import (
     AnchorBook,
+    Gatherer,
     Home,
     StatusKeeper,
     SystemClock,
@@ -57,7 +58,7 @@ _Known: TypeAlias = Sequence[DidDocument]
 
 
 @trust.command("import")
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--evidence",
     metavar="TEXT|FILE",
@@ -72,11 +73,11 @@ _Known: TypeAlias = Sequence[DidDocument]
 @HOME_OPTION
 @command
 async def trust_import(
-    out: Out, file: Path, evidence: str | None, documents: tuple[Path, ...], yes: bool, home: str | None
+    out: Out, files: tuple[Path, ...], evidence: str | None, documents: tuple[Path, ...], yes: bool, home: str | None
 ) -> int:
     """Take in a signed anchor set, which replaces an older one of the same body; a credential, with a proof or as the
     text of a JWT, as an edge; or a trust establishment document (DIF), as one edge for each entry that says what a
-    credential of ours could say.
+    credential of ours could say. Several FILEs are credentials: all of them are taken in, or none.
 
     Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
     evidence. Exit code 7 if a second person must sign an anchor set, or if open engagements would lose their path by
@@ -84,6 +85,9 @@ async def trust_import(
     """
     known, opened, now = [read_document_file(one) for one in documents], out.home(home), SystemClock().now()
     book = AnchorBook(opened, now)
+    file, *others = files
+    if others:
+        return await _admit(out, opened, {file: _one_of_several(file) for file in files}, now, evidence, known)
     with about(file):
         document = read_handed(read_file(file), FOREIGN_LIMITS)
         if known and not _accuses(document):
@@ -91,7 +95,7 @@ async def trust_import(
         if is_establishment(document):
             return await _establish(out, opened, document, now)
         if document.get("type") != "AnchorSet":
-            return await _admit(out, opened, document, now, evidence, known)
+            return await _admit(out, opened, {file: document}, now, evidence, known)
         compared = await compare(opened, book, document, now)
     found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
     if any(kept.content.set == found for kept in compared.old):
@@ -141,16 +145,66 @@ def _accuses(document: JsonObject) -> bool:
     return not other and Accusation.type in read_credential(document).types
 
 
-async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None, known: _Known) -> int:
-    """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
+def _one_of_several(file: Path) -> JsonObject:
+    """What a file holds that is imported together with others: a credential that needs nothing beside it."""
+    with about(file):
+        document = read_handed(read_file(file), FOREIGN_LIMITS)
+        if document.get("type") == "AnchorSet" or is_establishment(document) or _accuses(document):
+            what = "an anchor set, a trust establishment document and an accusation are imported each alone"
+            raise ConfigurationError("bad_configuration", f"{file}: {what}")
+        return document
+
+
+async def _admit(
+    out: Out,
+    home: Home,
+    documents: Mapping[Path, JsonObject],
+    now: Instant,
+    evidence: str | None,
+    known: _Known,
+) -> int:
+    """Each credential becomes an edge of the graph, once all are verified; who is withdrawn takes its edge along."""
+    if len(documents) > 1 and (evidence is not None or known):
+        raise ConfigurationError("bad_configuration", "--evidence, --did-document: they are for one FILE")
+    admitted: list[Admitted] = []
+    clear: dict[Digest, Status] = {}
+    contracts = await _contracts(home)
+    async with open_gatherer(home) as gatherer, StatusKeeper(gatherer, gatherer.document, SystemClock()) as keeper:
+        for file, document in documents.items():
+            with about(file):
+                credential, issuer = await _verified(out, home, gatherer, keeper, document, now)
+                held = _evidence(evidence) if Accusation.type in credential.types else None
+                shown = await _proved(home, credential, held, known)
+                admitted.append(admission(credential, issuer, now, contracts=contracts, evidence=shown))
+            if held is not None:
+                keep_evidence(home, held)
+            if credential.has_status:  # it is clear now; it may have been suspended when it was looked up last
+                clear[admitted[-1].edge.digest] = "good"
+    before = await _written(lambda: _in_graph(home, lambda store: _taken_in(store, admitted, clear)))
+    for edge, _, _ in admitted:
+        new = edge.digest not in before
+        before.add(edge.digest)
+        out.value({"edge": from_struct(edge), "new": new})
+        out.line(f"{edge_line(edge)}{'' if new else ' (known already)'}")
+    return 0
+
+
+def _taken_in(store: TrustStore, admitted: Sequence[Admitted], clear: Mapping[Digest, Status]) -> set[Digest]:
+    """Which of them were there before."""
+    before = store.known(one.edge.digest for one in admitted)
+    store.admit(admitted, clear)
+    return before
+
+
+async def _verified(
+    out: Out, home: Home, gatherer: Gatherer, keeper: StatusKeeper, document: JsonObject, now: Instant
+) -> tuple[Credential, DidDocument]:
     read = read_credential(document)
-    async with open_gatherer(home) as gatherer:
-        issuer = await gatherer.document(did_here(home, read.issuer))
-        async with StatusKeeper(gatherer, gatherer.document, SystemClock()) as keeper:
-            # Whoever imports it has chosen it, so its list may be asked for before it is verified.
-            lists = await keeper.lists([read], max_age_seconds=0.0)
+    issuer = await gatherer.document(did_here(home, read.issuer))
+    # Whoever imports it has chosen it, so its list may be asked for before it is verified.
+    lists = await keeper.lists([read], max_age_seconds=0.0)
     try:
-        credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+        return verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists), issuer
     except CredentialError as error:
         # Nothing is withdrawn on the word of a stranger: the status was looked at last, after the proof.
         status = withdrawn_as(error) if home.trust.exists() else None
@@ -158,18 +212,6 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evide
             out.value({"edge": read.digest, "status": status})
             out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
         raise
-    held = _evidence(evidence) if Accusation.type in credential.types else None
-    shown = await _proved(home, credential, held, known)
-    admitted = admission(credential, issuer, now, contracts=await _contracts(home), evidence=shown)
-    edge = admitted.edge
-    if held is not None:
-        keep_evidence(home, held)
-    # It is clear now; it may have been suspended when it was looked up last.
-    clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
-    new = await _written(lambda: _in_graph(home, lambda store: store.admit([admitted], clear)))
-    out.value({"edge": from_struct(edge), "new": bool(new)})
-    out.line(f"{edge_line(edge)}{'' if new else ' (known already)'}")
-    return 0
 
 
 def _evidence(named: str | None) -> bytes | None:
@@ -226,7 +268,7 @@ async def _contracts(home: Home) -> set[str]:
         return {row.contract for row in await ledger.summaries() if row.contract}
 
 
-def _in_graph(home: Home, write: Callable[[TrustStore], int]) -> int:
+def _in_graph(home: Home, write: Callable[[TrustStore], T]) -> T:
     with TrustStore(home.trust) as store:
         return write(store)
 

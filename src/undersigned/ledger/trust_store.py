@@ -162,6 +162,12 @@ class TrustStore:
             db.executemany(_STATUS, [(status, digest, status) for digest, status in statuses.items()])
         return new
 
+    def known(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Which of these are edges."""
+        with _translating(self.path):
+            found = (self._db.execute("SELECT digest FROM edge WHERE digest = ?", (one,)).fetchone() for one in digests)
+            return {row[0] for row in found if row is not None}
+
     def proved(self, did: Did, key: PublicKey) -> None:
         """Remembers that `did` has signed something with `key` that verified."""
         with self._writing() as db:

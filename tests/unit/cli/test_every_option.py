@@ -115,7 +115,7 @@ READS = {
     "rule pack": ("rule", "FILE", "divided", "--owed", "1 EUR", "--reason", "x", "--out", "FOLDER/ruling.json"),
     "contract judge statement": ("contract", "judge", DIGEST, "FILE"),
     "trust add --record": ("trust", "add", "--record", "FILE"),
-    "trust import file": ("trust", "import", "FILE"),
+    "trust import files": ("trust", "import", "FILE"),
     "trust import --did-document": ("trust", "import", "FOLDER/some.toml", "--did-document", "FILE"),
     "trust diff file": ("trust", "diff", "FILE"),
     "trust sign file": ("trust", "sign", "FILE", "--out", "FOLDER/signed.json"),
@@ -282,7 +282,7 @@ def test_a_document_that_is_none_is_refused_by_name(place: str, home: Path, tmp_
 @pytest.mark.parametrize(
     "place",
     [
-        *("credentials add file", "trust import file", "trust add --record", "trust diff file", "trust sign file"),
+        *("credentials add file", "trust import files", "trust add --record", "trust diff file", "trust sign file"),
         *("judge pack", "rule pack", "tamper pack", "hire --c2pa", "conform --replay", "conform --verify"),
     ],
 )

@@ -37,12 +37,12 @@ async def trust(home: Path, *arguments: object) -> Ran:
     return await asyncio.to_thread(run, "trust", *arguments, "--home", home, "--json")
 
 
-def endorsement(path: Path, issuer: Did, key: Party) -> Path:
+def endorsement(path: Path, issuer: Did, key: Party, capability: str = "sbom") -> Path:
     document = build_credential(
         id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b0a",
         type="EndorsementCredential",
         issuer=issuer,
-        subject={"id": AGENT.did, "capability": "sbom"},
+        subject={"id": AGENT.did, "capability": capability},
         valid_from="2026-01-01T00:00:00Z",
         valid_until="2999-01-01T00:00:00Z",
     )
@@ -105,3 +105,26 @@ def moved(former_place: Site, here: Site) -> tuple[Did, Did]:
     log.add(document_at(latest, EVE, also=(former,)), controller=controller)
     publish(here, log)
     return former, latest
+
+
+async def test_several_credentials_are_taken_in_at_once_or_none_is(home: Path, tmp_path: Path) -> None:
+    """Each was a command of its own, and whoever imported a hundred of them knew not how far that had come."""
+    issuer = "did:example:north"
+    one, two, three = (endorsement(tmp_path / f"{name}.json", issuer, BODY, name) for name in ("sbom", "review", "pay"))
+    spoiled = tmp_path / "spoiled.json"
+    spoiled.write_text(two.read_text().replace("review", "reviewer"))
+    async with site() as resolver:
+        resolver.serves(answers(document_at(issuer, BODY)))
+        configure(home, f'resolver = "{resolver.url("")}"')
+        for wrong, code in ((spoiled, 4), (published(tmp_path / "set.json", issuer, BODY), 2)):
+            ran = await trust(home, "import", one, two, wrong)
+            assert (ran.code, ran.error["message"].startswith(f"{wrong}: ")) == (code, True), ran
+        alone = await trust(home, "import", one, two, "--evidence", "their statutes")
+        assert (alone.code, "for one FILE" in alone.error["message"]) == (2, True)
+        taken = await trust(home, "import", one, two)
+        assert [(said["edge"]["capability"], said["new"]) for said in taken.values] == [
+            ("sbom", True),
+            ("review", True),
+        ]
+        again = await trust(home, "import", two, three)
+    assert [said["new"] for said in again.values] == [False, True]
