@@ -468,6 +468,8 @@ async def door(world: World, **options: Any) -> AsyncIterator[Door]:
 
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+"""What is said beside each request in the revisions that have its method and tool in headers."""
 BEGIN = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}}
 
 
@@ -759,8 +761,10 @@ async def test_what_a_server_asks_within_a_session_is_answered_in_it(
     monkeypatch.setattr(Upstream, "answer", answer)
     async with door(world) as at:
         within = {"Mcp-Session-Id": (await at.send(BEGIN)).headers["Mcp-Session-Id"]}
-        assert "result" in (await at.send(PING, **within)).json()
-        (_, _), (_, _), (headers, said) = at.upstream.requests
+        assert "result" in (await at.send(PING | {"params": {"_meta": MODERN}}, **within)).json()
+        (begun, _), (asked, _), (headers, said) = at.upstream.requests
+    assert [one.get("Mcp-Method") for one in (begun, asked, headers)] == [None, "ping", None]
+    assert "Mcp-Name" not in asked
     assert json.loads(said) == {"jsonrpc": "2.0", "id": "p", "result": {}}
     assert (within | {"Content-Type": "application/json"}).items() <= headers.items()
 
@@ -1019,7 +1023,9 @@ async def test_what_never_reached_the_server_is_given_back(world: World) -> None
 
 
 async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_answered(world: World) -> None:
-    """HIRE-MCP-06, HIRE-GTS-10: the call is there, whatever becomes of the second connection, which answers a ping."""
+    """HIRE-MCP-06, HIRE-GTS-10: the call is there, whatever becomes of the second connection, which answers a ping.
+    HIRE-MCP-11: method and tool stand in its headers as well, as in the message.
+    """
     before = int((await world.used()).get("read-log/commits", "0"))
     asked: list[bytes] = []
 
@@ -1034,10 +1040,13 @@ async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
     async with HttpGate(world.desk, world.rules, upstream) as gate, httpx2.AsyncClient(timeout=30) as client:
-        body = sent(call("git_log", repo_path=world.app, max_count=1))
+        asks = call("git_log", repo_path=world.app, max_count=1)
+        asks["params"]["_meta"] = MODERN
+        body = sent(asks)
         answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
         assert answer.json()["error"]["data"]["code"] == "upstream_failed"
-    assert len(asked) == 1
+    (head,) = asked
+    assert {b"Mcp-Method: tools/call", b"Mcp-Name: git_log"} <= set(head.split(b"\r\n"))
     assert int((await world.used())["read-log/commits"]) == before + 1
 
 

@@ -182,12 +182,12 @@ class HttpGate:
         session: str | None,
     ) -> web.StreamResponse:
         """The server's answer to what may be sent, as far as it passes."""
-        headers = _headers(step, request.headers.get(VERSION), session)
+        headers = _headers(request.headers.get(VERSION), session)
         answer: ToClient | None = None
         opened, status = None, 200
         try:
             async with self._client.post(
-                self._upstream, data=step.raw, headers=headers, allow_redirects=False
+                self._upstream, data=step.raw, headers=headers | _named(step), allow_redirects=False
             ) as heard:
                 if step.id is None and not 300 <= heard.status < 400:  # what points elsewhere took nothing
                     return web.Response(status=202 if heard.status < 400 else heard.status)
@@ -221,9 +221,8 @@ class HttpGate:
 
     async def _told(self, step: ToServer, headers: Mapping[str, str]) -> None:
         """Answers a request of the server, which waits for that before it goes on."""
-        sent = {name: value for name, value in headers.items() if not name.startswith(("Mcp-Method", "Mcp-Name"))}
         try:
-            async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
+            async with self._client.post(self._upstream, data=step.raw, headers=headers, allow_redirects=False):
                 pass
         except (ClientConnectorError, ConnectionTimeoutError) as exc:
             # The server has the call that it asked this about: not to be taken for one that never reached it.
@@ -243,7 +242,7 @@ class HttpGate:
             return web.Response(status=204)
 
 
-def _headers(step: ToServer, version: str | None, session: str | None) -> dict[str, str]:
+def _headers(version: str | None, session: str | None) -> dict[str, str]:
     """What goes along with a message. Of the client's own fields nothing does: the message alone is what was judged."""
     headers = {
         "Content-Type": "application/json",
@@ -254,11 +253,14 @@ def _headers(step: ToServer, version: str | None, session: str | None) -> dict[s
         headers[SESSION] = session
     if version is not None:
         headers[VERSION] = version
-    if step.modern:
-        headers["Mcp-Method"] = step.method
-        if step.tool:
-            headers["Mcp-Name"] = step.tool
     return headers
+
+
+def _named(step: ToServer) -> dict[str, str]:
+    """What a request says of itself in the headers too, in the revisions that have that; an answer does not."""
+    if not step.modern:
+        return {}
+    return {"Mcp-Method": step.method, **({"Mcp-Name": step.tool} if step.tool else {})}
 
 
 async def _messages(heard: ClientResponse) -> AsyncIterator[bytes]:
