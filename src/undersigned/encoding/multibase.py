@@ -87,7 +87,9 @@ def multibase_encode(prefix: str, data: bytes) -> str:
         return "z" + _write_number(data, _BASE58)
     if prefix == "u":
         return "u" + base64url_encode(data)
-    base = _base(prefix, "".join(BASES))
+    base = BASES.get(prefix)
+    if base is None:
+        raise _no_base(prefix, "".join(BASES))
     return prefix + (_write_bits(data, base) if base.bits else _write_number(data, base.alphabet))
 
 
@@ -99,7 +101,9 @@ def multibase_decode(text: str, allowed: str = "zu") -> bytes:
             `too_large`: more than 4,096 characters of a base that is not a power of two.
     """
     prefix, body = text[:1], text[1:]
-    base = _base(prefix, allowed)
+    base = BASES.get(prefix)
+    if base is None or prefix not in allowed:
+        raise _no_base(prefix, allowed)
     if prefix == "u":
         return base64url_decode(body)
     if base.bits == 0:
@@ -166,11 +170,9 @@ def base64url_decode(text: str) -> bytes:
     return data
 
 
-def _base(prefix: str, allowed: str) -> Base:
-    base = BASES.get(prefix)
-    if base is None or prefix not in allowed:
-        raise FormatError("schema_violation", f"expected multibase with prefix {' or '.join(allowed)}, got {prefix!a}")
-    return base
+def _no_base(prefix: str, allowed: str) -> FormatError:
+    told = f"expected multibase with prefix {' or '.join(allowed)}, got {prefix!a}"
+    return FormatError("schema_violation", told)
 
 
 @cache

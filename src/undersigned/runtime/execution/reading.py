@@ -6,8 +6,9 @@ Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -34,6 +35,8 @@ LONGEST_RETRY_SECONDS = 30.0
 SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
 """What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
 
+Answer: TypeAlias = AbstractAsyncContextManager[Body]
+
 _log = structlog.get_logger()
 
 
@@ -57,29 +60,34 @@ class _Requests:
         self._uri, self._most = uri, most
         self._start = 0
         """Which byte the last request asked for first."""
-        self._permit: Permit | None = None
+        self.permit: Permit | None = None
+        """Of the next request, or the last, until that is settled."""
 
-    async def admit(self, start: int = 0) -> None:
-        """Books the next request, before it is made."""
+    def wanted(self, start: int = 0) -> Action:
+        """What the next request asks for, which has to be booked before it is made."""
         amounts: dict[str, str] = {}
         if self._most is not None:
             # How many there are is known with an answer. Until then all are booked that there may be.
             known = self.incoming.total
             amounts["bytes"] = str((self._most if known is None else known) - start)
         self._start = start
-        self._permit = await self._admission.permit(Action(name=ARTIFACT_READ, target=self._uri, amounts=amounts))
+        return Action(name=ARTIFACT_READ, target=self._uri, amounts=amounts)
 
-    async def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+    def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> Awaitable[Answer]:
         """As `OtherSide.open`."""
         if self.answered:  # and cut, or nobody would ask again
-            await self.book()
-            await self.admit(start)
+            return self._ask_again(url, contract, start, max_bytes)
         self.answered = True  # until `heard` says that it was not
+        return self._agent.other_side.open(url, contract, start, max_bytes)
+
+    async def _ask_again(self, url: str, contract: Digest, start: int, max_bytes: int) -> Answer:
+        await self.book()
+        self.permit = await self._admission.permit(self.wanted(start))
         return await self._agent.other_side.open(url, contract, start, max_bytes)
 
     async def book(self) -> None:
         """What was booked is spent: of bytes those that the answer was to bring, which the other side booked."""
-        permit, self._permit = self._permit, None
+        permit, self.permit = self.permit, None
         if permit is None:
             return
         if self._most is None:
@@ -97,8 +105,8 @@ class _Requests:
     async def give_up(self, error: BaseException) -> None:
         """It is not read to its end, by `error`."""
         self.heard(error)
-        if self._permit is not None and not self.answered:
-            permit, self._permit = self._permit, None
+        if self.permit is not None and not self.answered:
+            permit, self.permit = self.permit, None
             await self._agent.gate.release(permit)
         await self.book()
 
@@ -120,7 +128,7 @@ class Reading:
         )
         requests = _Requests(self._agent, self._conversation, self._admission, item.uri, incoming, most)
         try:
-            await requests.admit()
+            requests.permit = await self._admission.permit(requests.wanted())
             tell = self._agent.watchers.tells(self._conversation, item.name, item.digest)
             try:
                 await self._fetch(item.uri, requests, tell)
