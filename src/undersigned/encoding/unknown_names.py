@@ -10,7 +10,8 @@ from msgspec import inspect
 
 __all__ = ["in_names"]
 
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$\.?(.*)`)?$", re.DOTALL)
+_UNKNOWN: Final = "Object contains unknown field `"
+_AT: Final = "` - at `$"
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(?:[0-9]+|\.\.\.)\]")
 
 
@@ -18,10 +19,11 @@ def in_names(said: str, of: object, *, listed: bool = True) -> str:
     """What the schema library `said` of a name that there is not, in our words, and, where it is `listed`, with the
     nearest and all that there are; `of` is the type of the whole file. Anything else stays as it is.
     """
-    found = _UNKNOWN.search(said)
-    if found is None:
+    _, unknown, rest = said.partition(_UNKNOWN)
+    if not unknown:
         return said
-    name, place = found[1], found[2] or ""
+    name, _, place = rest.removesuffix("`").partition(_AT)
+    place = place.removeprefix(".")
     told = f"{place or 'the file'} has no `{name[:80]}`"
     names = _names(inspect.type_info(of), [one[1] for one in _STEP.finditer(place)])
     if not listed or not names:

@@ -308,8 +308,12 @@ def test_any_bytes_give_a_value_or_a_format_error(raw: bytes):
 
 
 @given(st.lists(fragments, max_size=60).map(b"".join))
+@example(b"[]")
+@example(b'[{"a":[1]},"[",{}]')
 def test_depth_check_is_never_below_what_a_parser_reaches(raw: bytes):
-    """Whatever the depth check lets pass at a depth, a recursive parser does not nest deeper in."""
+    """Whatever the depth check lets pass at a depth, a recursive parser does not nest deeper in. Where that is seen
+    at once, nobody counts how deep it is.
+    """
 
     def depth(value: object) -> int:
         if isinstance(value, dict):
@@ -322,7 +326,7 @@ def test_depth_check_is_never_below_what_a_parser_reaches(raw: bytes):
         return
     _check_depth(raw, reached)
     if reached:
-        with pytest.raises(FormatError, match=f"got {reached}$"):
+        with pytest.raises(FormatError, match=f"got (more|{reached})$"):
             _check_depth(raw, reached - 1)
 
 
