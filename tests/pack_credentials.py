@@ -370,7 +370,7 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
             ("whose curve is a list", {"crv": ["Ed25519"]}, "did_document_invalid"),
             ("whose use is null", {"use": None}, "did_document_invalid"),
             ("whose algorithm is null", {"alg": None}, "did_document_invalid"),
-            ("whose operations are null", {"key_ops": None}, ""),
+            ("whose operations are null", {"key_ops": None}, "did_document_invalid"),
         )
     },
     "not valid any more": (lambda: packed(lambda hire: credential(hire, validUntil=FROM)), ""),

@@ -96,6 +96,7 @@ def document_vectors() -> Iterator[Vector]:
         ("key-to-encrypt", "a JWK to encrypt with", key(use="enc")),
         ("key-of-another-algorithm", "a JWK for another algorithm", key(alg="ES256")),
         ("key-to-sign", "a JWK to sign with, and not to verify", key(key_ops=["sign"])),
+        ("key-for-nothing", "a JWK whose operations are null", key(key_ops=None)),
         ("key-of-a-padded-jwk", "a coordinate with padding", key(x=f"{jwk['x']}=")),
         ("key-ends-in-a-fraction", "an end that is no instant", {**multikey, "expires": f"{shift(now, 60)[:-1]}.5Z"}),
     ):

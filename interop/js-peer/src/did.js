@@ -241,9 +241,9 @@ const JWK_ALGORITHMS = new Map([['Ed25519', ['Ed25519', 'EdDSA']], ['P-256', ['E
 
 /** @param {any} jwk @returns {import('./keys.js').PublicKey} */
 function keyOfJwk(jwk) {
-  const { kty, crv, x, y, use = 'sig', alg, key_ops: operations = null } = jwk;
+  const { kty, crv, x, y, use = 'sig', alg, key_ops: operations = ['verify'] } = jwk;
   check(JWK_PRIVATE.every((name) => jwk[name] === undefined), 'did_document_invalid', 'private parts');
-  const verifies = operations === null || (Array.isArray(operations) && operations.includes('verify'));
+  const verifies = Array.isArray(operations) && operations.includes('verify');
   check(use === 'sig' && verifies && (alg === undefined || Boolean(JWK_ALGORITHMS.get(crv)?.includes(alg))), 'did_document_invalid', 'a key for something else');
   const bytes = (/** @type {any} */ text) => {
     const found = Buffer.from(String(text), 'base64url');

@@ -60,8 +60,9 @@ def write_jwk(kind: KeyKind, raw: bytes) -> JsonObject:
 
 
 def _check_use(jwk: Mapping[str, JsonValue], kind: KeyKind) -> None:
-    use, algorithm, operations = jwk.get("use", "sig"), jwk.get("alg", _ALGORITHMS[kind][0]), jwk.get("key_ops")
-    may_verify = operations is None or (isinstance(operations, list) and "verify" in cast("list[Any]", operations))
+    use, algorithm = jwk.get("use", "sig"), jwk.get("alg", _ALGORITHMS[kind][0])
+    operations = jwk.get("key_ops", ["verify"])
+    may_verify = isinstance(operations, list) and "verify" in cast("list[Any]", operations)
     if use != "sig" or algorithm not in _ALGORITHMS[kind] or not may_verify:
         raise VerificationError(
             "did_document_invalid", f"expected a {kind} JWK for signatures, got one for another use or algorithm"

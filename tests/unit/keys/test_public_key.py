@@ -280,6 +280,7 @@ def test_jwk_with_private_parts(key: PublicKey, member: str):
         {"alg": ["Ed25519"]},
         {"key_ops": ["sign"]},
         {"key_ops": []},
+        {"key_ops": None},
         {"key_ops": "verify"},
         {"kty": "EC"},
         {"kty": ["OKP"]},

@@ -167,7 +167,7 @@ function fromJwk(jwk) {
     const kind = { "OKP Ed25519": "Ed25519", "EC P-256": "P-256", "EC P-384": "P-384" }[`${jwk.kty} ${jwk.crv}`];
     if (!isText || !kind || secret.some((name) => has(jwk, name))) throw documentWrong("expected a public JWK of a kind that is used");
     const algorithms = { Ed25519: ["Ed25519", "EdDSA"], "P-256": ["ES256"], "P-384": ["ES384"] }[kind];
-    const mayVerify = !has(jwk, "key_ops") || jwk.key_ops === null || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes("verify"));
+    const mayVerify = !has(jwk, "key_ops") || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes("verify"));
     if ((has(jwk, "use") ? jwk.use : "sig") !== "sig" || !algorithms.includes(has(jwk, "alg") ? jwk.alg : algorithms[0]) || !mayVerify) {
       throw documentWrong("expected a JWK for signatures");
     }
