@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
 from random import Random
@@ -16,7 +17,20 @@ from pack_cases import disputed_once_closed
 from properties.test_crossings import NOON, PUT_DOWN, QUIET, WORK_ONLY, Explorer, World
 from undersigned.errors import RemoteProtocolError, UndersignedError
 from undersigned.messages import VerifiedMessage
-from undersigned.protocol import HIRER, OTHER, PROVIDER, ROLES, START, Noted, Received, Role, Sent, apply, basis
+from undersigned.protocol import (
+    HIRER,
+    OTHER,
+    PROVIDER,
+    ROLES,
+    START,
+    Engagement,
+    Noted,
+    Received,
+    Role,
+    Sent,
+    apply,
+    basis,
+)
 from undersigned.testing import (
     ARTIFACT,
     Playbook,
@@ -45,11 +59,20 @@ from undersigned.testing import (
 from undersigned.testing.playbook import PATHS
 
 
+def holds(view: Engagement) -> dict[str, Any]:
+    return {"state": view.state, "lane": view.lane, "basis": basis(view)}
+
+
 def histories(
-    state: str, limit: int, without: frozenset[str], count: int, *said: tuple[Role, Say]
+    state: str,
+    limit: int,
+    without: frozenset[str],
+    count: int,
+    *said: tuple[Role, Say],
+    told: Callable[[Engagement], Any] = holds,
 ) -> tuple[list[Any], list[Any]]:
     """What each side recorded on `count` ways through the crossings from `state`, once both have what was `said` there,
-    and what it holds at their ends.
+    and what is `told` of it at their ends.
     """
     explorer, chosen = Explorer(state, limit, without, *said), Random(state)
     taken: list[Any] = []
@@ -70,7 +93,7 @@ def histories(
         for role in ROLES:
             view = world.view(role)
             taken.append({"view": role, "lines": lines[role]})
-            held.append({"state": view.state, "lane": view.lane, "basis": basis(view)})
+            held.append(told(view))
     return taken, held
 
 
@@ -168,7 +191,7 @@ def test_it_refuses_the_same(document: Say | None) -> None:
             except RemoteProtocolError as refused:
                 held.append({"refused": say.type, "code": refused.code})
             else:
-                held.append({"state": view.state, "lane": view.lane, "basis": basis(view)})
+                held.append(holds(view))
     assert len(held) > 500
     holds_the_same(taken, held)
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from browser import Tab
-from integration.test_js_crossings import histories
+from integration.test_js_crossings import histories, holds
 from moments import MOMENTS
 from properties.test_crossings import PUT_DOWN, QUIET, WORK_ONLY
 from support import ROOT, refuses
@@ -29,7 +29,7 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.evidence import verifier_page
 from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, compiled_table
-from undersigned.protocol import ROLES
+from undersigned.protocol import ROLES, Engagement
 from undersigned.scope import WireScope, parse_pattern, whole_scope
 from undersigned.testing import amendment, release
 from undersigned.transparency import EMPTY_ROOT, consistency_path, leaf_hash, node_hash, root_at, verify_consistency
@@ -275,17 +275,32 @@ def test_both_refuse_alike_what_the_context_has_not(page: Tab) -> None:
 
 
 def test_both_come_to_the_same_by_what_crossed(page: Tab) -> None:
-    """HIRE-PCK-04, HIRE-CHN-09: what is void counts all the same where it disputes, rules on or ends a dispute."""
+    """HIRE-PCK-04, HIRE-CHN-09: what is void counts all the same where it disputes, rules on or ends a dispute. Both
+    keep the same of that, whether or not a later move asks for it.
+    """
+
+    def kept(view: Engagement) -> dict[str, Any]:
+        contract = view.contract
+        assert contract is not None
+        return {
+            **holds(view),
+            "disputes": [one.digest for one in contract.disputes],
+            "resolved": [one.digest for one in contract.resolved],
+            "released": contract.released and contract.released.digest,
+            "accepted": any((one.basis, one.detail) == ("review", "accepted") for one in contract.endings),
+        }
+
     taken: list[Any] = []
     held: list[Any] = []
     walks = [(one, 3, QUIET, 60) for one in ("working", "delivered", "disputed", "closing")]
     walks += [(one, 4, WORK_ONLY, 60) for one in ("working", "delivered")]
     for came, ends in (
-        *(histories(*one) for one in walks),
+        *(histories(*one, told=kept) for one in walks),
         *(
-            histories("delivered", 4, PUT_DOWN, 30, (owner, document))
+            histories("delivered", 4, without, 30, (owner, document), told=kept)
             for owner in ROLES
             for document in (amendment(), release())
+            for without in (PUT_DOWN, PUT_DOWN - {"Dispute"})
         ),
     ):
         taken += came
@@ -311,7 +326,10 @@ def test_both_come_to_the_same_by_what_crossed(page: Tab) -> None:
               engagement = await apply(engagement, said[number], said[number].content.sender === own, at);
             }}
             const {{ state, lane, contract }} = engagement;
-            return {{ state, lane, basis: basisOf(contract.endings) }};
+            const digests = (marks) => marks.map((one) => one.digest);
+            const kept = {{ disputes: digests(contract.disputes), resolved: digests(contract.resolved) }};
+            const released = contract.released?.digest ?? null;
+            return {{ state, lane, basis: basisOf(contract.endings), ...kept, released, accepted: contract.accepted }};
           }};
           const told = {json.dumps(told)};
           return Promise.all(told.map((one) => fold(one).catch((error) => String(error.code ?? error))));
