@@ -409,6 +409,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-LAN-05": (
         "journals/offer-crossing-a-release",
+        "journals/ruling-crossing-a-release",
         "journals/closing-of-a-release",
         "journals/closing-after-a-release",
         "schemas/release-with-terms",
@@ -426,6 +427,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/seal-crossing-the-delivery",
         "journals/withdrawn-as-overtaken",
         "journals/withdrawn-as-overtaken-by-nothing",
+        "journals/withdrawn-as-overtaken-beside-a-dispute",
     ),
     "HIRE-PAY-03": ("journals/offer-with-milestones", "journals/milestones-above-the-price"),
     "HIRE-PAY-04": ("journals/closing-in-another-currency", "journals/owed-*"),

@@ -663,6 +663,7 @@ def _crossings() -> Iterator[Vector]:
     yield from _crossings_of_an_end()
     yield _released_after_an_end()
     yield from _disputed_too_late()
+    yield from _disputed_beside_a_document()
     yield from _ended_in_a_dispute()
 
 
@@ -954,6 +955,41 @@ def _ended_in_a_dispute() -> Iterator[Vector]:
 def _in_force() -> str:
     """The amendment that was sealed before the dispute."""
     return as_json(conversation()["seal-amendment"])["document"]
+
+
+def _disputed_beside_a_document() -> Iterator[Vector]:
+    """What crosses a dispute, or is crossed by one, while a document is on the table."""
+    talk, sealed = talk_since("seal-amendment"), _sealed()
+    document = release(talk, "provider", sealed, _in_force())
+    offer = talk.say(Offer, "provider", document=document, valid_until=shift(talk.now, 3600))
+    both, digest = countersigned(document, HIRER, talk), digest_of(to_builtins(document))
+    accepted = talk.say(Acceptance, "hirer", offer=offer.digest, document=digest, contract_proof=both["proof"][1])
+    dispute = talk.say(Dispute, "hirer", **_asks(talk))
+    talk.moves["hirer"].pop()  # which the provider has not seen
+    made = talk.say(Delivery, "provider", contract=sealed, **PARTIAL)
+    yield journal(
+        "withdrawn-as-overtaken-beside-a-dispute",
+        "a delivery that had not seen the Dispute is void, and overtakes the seal all the same",
+        [*since_start("seal-amendment"), *map(as_json, (offer, accepted, dispute, made))],
+        as_json(talk.say(Withdraw, "provider", reason="overtaken", offer=offer.digest)),
+        outcome="applies",
+        state="disputed",
+    )
+    talk = talk_since("seal-amendment")
+    said, sealing = _accepted_change(talk, release(talk, "hirer", sealed, _in_force()))
+    released = talk.say(Seal, "hirer", **sealing)
+    talk.moves["hirer"].pop()  # which the provider has not seen
+    dispute = talk.say(Dispute, "provider", **_asks(talk))
+    ruling = arbiter_ruling(sealed, dispute.digest, talk.now)
+    yield journal(
+        "ruling-crossing-a-release",
+        "a Ruling on a Dispute, both of which had not seen the release, is recorded, and counts",
+        [*since_start("seal-amendment"), *map(as_json, (*said, released, dispute))],
+        as_json(talk.say(Ruling, "provider", dispute=dispute.digest, ruling=ruling)),
+        outcome="void",
+        state="closing",
+        basis="ruling",
+    )
 
 
 def _owed_in(sealed: str, dispute: str) -> Iterator[Vector]:

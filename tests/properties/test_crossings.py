@@ -325,6 +325,9 @@ PUT_DOWN = QUIET | {"Terminate", "Dispute", "Closing", "Resume", "Approval", "Of
     [
         ("working", PUT_DOWN, 400),
         ("delivered", PUT_DOWN, 200),
+        ("delivered", PUT_DOWN - {"Dispute"}, 4000),
+        pytest.param("working", PUT_DOWN - {"Dispute", "Closing"}, 10_000, marks=pytest.mark.slow),
+        pytest.param("delivered", PUT_DOWN - {"Dispute", "Terminate"}, 20_000, marks=pytest.mark.slow),
         pytest.param("working", PUT_DOWN - {"Offer"}, 1000, marks=pytest.mark.slow),
         pytest.param("delivered", PUT_DOWN - {"Offer"}, 1000, marks=pytest.mark.slow),
     ],
@@ -332,7 +335,9 @@ PUT_DOWN = QUIET | {"Terminate", "Dispute", "Closing", "Resume", "Approval", "Of
 def test_all_crossings_with_a_document_converge(
     state: str, without: frozenset[str], document: Say, owner: Role, least: int
 ) -> None:
-    """HIRE-LAN-08: whether a delivery or review overtook its seal is the same for both, whatever crosses what."""
+    """HIRE-LAN-05, HIRE-LAN-08: whether a delivery or review overtook its seal is the same for both, whatever crosses
+    what, and nobody who disputes meanwhile is refused a move.
+    """
     explorer = Explorer(state, 3, without, (owner, document))
     explorer.run()
     assert explorer.quiet >= least, "the exploration came to too little to show anything"

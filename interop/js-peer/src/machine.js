@@ -265,9 +265,10 @@ function refusal(state, message) {
 function noted(engagement, state, message, ref, was) {
   if (message.type === 'Dispute') return { ...state, ...disputed(state, message, engagement, ref) };
   const endings = [...state.endings, ...endingOf(message, ref, was)];
-  if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref) };
+  const passed = overtaking(engagement, state, message, ref);
+  if (message.type === 'Review') return { ...state, endings, review: reviewed(message, ref), ...passed };
   if (message.type === 'Closing') return { ...state, endings };
-  if (message.type === 'Delivery') return { ...state, outcome: message.outcome }; // its sender may close by silence on it
+  if (message.type === 'Delivery') return { ...state, outcome: message.outcome, ...passed }; // its sender may close by silence on it
   if (message.type !== 'Ruling' && message.type !== 'Terminate') return state;
   const ends = state.undisputed && state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
   const undisputed = ends ? [...state.undisputed, ref] : state.undisputed;
@@ -335,10 +336,14 @@ function guarded(engagement, state, message, row, facts) {
   const found = rule(state, message, engagement, facts);
   if (found === 'void') return 'void';
   if (lane) return { ...state, lane: row.next, ...found };
-  const { accepted } = state;
-  if (OVERTAKING.has(message.type) && accepted && under(state) && !accepted.overtaken && engagement.knows(message, accepted)) {
-    found.accepted = { ...accepted, overtaken: facts.ref }; // HIRE-LAN-08
-  }
   const bytes = state.bytes + facts.bytes;
-  return { ...state, bytes, main: row.next, endings: [...state.endings, ...endingOf(message, facts.ref, facts.was)], ...found };
+  const passed = overtaking(engagement, state, message, facts.ref);
+  return { ...state, bytes, main: row.next, endings: [...state.endings, ...endingOf(message, facts.ref, facts.was)], ...found, ...passed };
+}
+
+/** What a delivery or review makes of a document that its sender knew to be accepted, also where it is void (HIRE-LAN-08). @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref */
+function overtaking(engagement, state, message, ref) {
+  const { accepted } = state;
+  const passes = OVERTAKING.has(message.type) && accepted && under(state) && !accepted.overtaken && engagement.knows(message, accepted);
+  return passes ? { accepted: { ...accepted, overtaken: ref } } : {};
 }

@@ -183,7 +183,10 @@ def void_facts(case: Case) -> Changes:
     """
     contract, kind = _contract(case), case.move.message.type
     if kind == "Dispute":
-        return {} if contract.released else _under(_disputed(case))
+        disputed = _disputed(case)
+        if contract.released:  # which has ended it, and a ruling on it may be under way
+            disputed = replace(disputed, resolved=(*contract.resolved, contract.released))
+        return _under(disputed)
     changed = _with_ending(case)
     ends = case.engagement.state == "closing" and kind in ("Terminate", "Ruling")
     if ends and contract.disputes and knows(case, contract.disputes):

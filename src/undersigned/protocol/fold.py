@@ -125,14 +125,14 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         facts = FACTS_OF.get(message.type)
         if facts is not None:
             changes.update(facts(case))
-        if engagement.tabled is not None and (passed := overtaken(case)) is not None:
-            changes["tabled"] = passed
         if engagement.contract is None:
             talks = changes.get("talks", engagement.talks)
             if talks is not None:
                 changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None:
         changes.update(void_facts(case))
+    if engagement.tabled is not None and not case.in_lane and (passed := overtaken(case)) is not None:
+        changes["tabled"] = passed  # also where it is void: its sender knows that it has been made
     if engagement.contract is not None and (
         row is None or message.type not in LIMIT_EXEMPT or message.type == "Withdraw"
     ):

@@ -179,7 +179,7 @@ async function record(the, view, row) {
     if (row.next !== was.state) now = { ...now, state: row.next, since: at, cause: move.digest };
     now = { ...now, ...(await FACTS[content.type]?.(the)), ...overtaken(the) };
     if (!was.contract && now.talks) now.talks = { ...now.talks, used: now.talks.used + move.raw.length };
-  } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the) };
+  } else if (was.contract && !inLane) now = { ...now, contract: await voidFacts(the), ...overtaken(the) };
   if (was.contract && !inLane) now.contract = { ...now.contract, endings: [...was.contract.endings, ...endingOf(the)] };
   if (was.contract && (!row || !LIMIT_EXEMPT.includes(content.type) || content.type === "Withdraw")) {
     const before = was.contract.said ?? {};

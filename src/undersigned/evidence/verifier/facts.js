@@ -82,7 +82,10 @@ const ruled = (the) => {
 function voidFacts(the) {
   const { was, content, seen } = the;
   const { contract } = was;
-  if (content.type === "Dispute") return contract.released ? contract : { ...contract, ...disputed(the) };
+  if (content.type === "Dispute") {
+    const ended = contract.released ? { resolved: [...contract.resolved, { ...contract.released, decided: true }] } : {};
+    return { ...contract, ...disputed(the), ...ended };
+  }
   if (content.type === "Review") return { ...contract, accepted: contract.accepted || content.verdict === "accepted" };
   const ends = was.state === "closing" && contract.disputes.length && knows(content, seen, contract.disputes);
   if (content.type === "Ruling") return { ...contract, ...ruled(the), ...(ends ? {} : { resolved: contract.resolved }) };
