@@ -127,7 +127,7 @@ def test_it_comes_to_the_same(state: str, limit: int, without: frozenset[str]) -
 @pytest.mark.parametrize("document", [amendment(), release()], ids=["amendment", "release"])
 @pytest.mark.parametrize("state", ["working", "delivered"])
 def test_it_comes_to_the_same_with_a_document_on_the_table(state: str, document: Say, owner: Role) -> None:
-    """HIRE-LAN-05, HIRE-LAN-08: it sees as we do what overtook a seal, and what becomes of a dispute that crossed one."""
+    """HIRE-LAN-05, HIRE-LAN-08: it sees as we do what overtook a seal, and what becomes of a dispute beside one."""
     for without in (PUT_DOWN, PUT_DOWN - {"Dispute"}):
         holds_the_same(*histories(state, 4, without, 60, (owner, document)))
 

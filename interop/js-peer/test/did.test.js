@@ -88,12 +88,12 @@ test('a document that two readers could read in two ways is none', async () => {
 test('a JWK that says it is for something else than signatures of its kind, or has private parts, is none', () => {
   const x = Buffer.from(signingKeys(listing(method())).get(`${DID}#k`)?.bytes ?? []).toString('base64url');
   const of = (/** @type {any} */ more) => keyFor(listing({ ...method({ type: 'JsonWebKey', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x, ...more } }), publicKeyMultibase: undefined }), `${DID}#k`, 'authentication');
-  for (const good of [{}, { use: 'sig', alg: 'EdDSA', key_ops: ['verify'] }, { alg: 'Ed25519', key_ops: null }]) of(good);
+  for (const good of [{}, { use: 'sig', alg: 'EdDSA', key_ops: ['verify'] }, { alg: 'Ed25519' }]) of(good);
   for (const more of [{ type: 'JsonWebKey2018' }, { publicKeyJwk: null }, { publicKeyJwk: 'x' }]) {
     const one = { ...method({ type: 'JsonWebKey2020', publicKeyJwk: { kty: 'OKP', crv: 'Ed25519', x }, ...more }), publicKeyMultibase: undefined };
     assert.throws(() => keyFor(listing(one), `${DID}#k`, 'authentication'), { code: 'did_document_invalid' });
   }
-  for (const wrong of [{ use: 'enc' }, { use: null }, { alg: 'ES256' }, { alg: null }, { key_ops: ['sign'] }, { key_ops: 'verify' }, { k: 'AA' }, { d: null }, { kty: ['OKP'] }]) assert.throws(() => of(wrong), { code: 'did_document_invalid' });
+  for (const wrong of [{ use: 'enc' }, { use: null }, { alg: 'ES256' }, { alg: null }, { key_ops: ['sign'] }, { key_ops: 'verify' }, { key_ops: null }, { k: 'AA' }, { d: null }, { kty: ['OKP'] }]) assert.throws(() => of(wrong), { code: 'did_document_invalid' });
 });
 
 test('a JWK of a curve has both coordinates, of its length and as they are spelled', () => {
