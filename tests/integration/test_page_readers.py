@@ -297,7 +297,7 @@ def test_both_come_to_the_same_by_what_crossed(page: Tab) -> None:
     for came, ends in (
         *(histories(*one, told=kept) for one in walks),
         *(
-            histories("delivered", 4, without, 30, (owner, document), told=kept)
+            histories("delivered", 4, without, 150, (owner, document), told=kept)
             for owner in ROLES
             for document in (amendment(), release())
             for without in (PUT_DOWN, PUT_DOWN - {"Dispute"})
