@@ -35,7 +35,7 @@ LONGEST_RETRY_SECONDS = 30.0
 SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
 """What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
 
-Answer: TypeAlias = AbstractAsyncContextManager[Body]
+_Answer: TypeAlias = AbstractAsyncContextManager[Body]
 
 _log = structlog.get_logger()
 
@@ -70,18 +70,18 @@ class _Requests:
             # How many there are is known with an answer. Until then all are booked that there may be.
             known = self.incoming.total
             amounts["bytes"] = str((self._most if known is None else known) - start)
-        self._start = start
         return Action(name=ARTIFACT_READ, target=self._uri, amounts=amounts)
 
-    def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> Awaitable[Answer]:
+    def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> Awaitable[_Answer]:
         """As `OtherSide.open`."""
         if self.answered:  # and cut, or nobody would ask again
             return self._ask_again(url, contract, start, max_bytes)
-        self.answered = True  # until `heard` says that it was not
+        self._start, self.answered = start, True  # until `heard` says that it was not
         return self._agent.other_side.open(url, contract, start, max_bytes)
 
-    async def _ask_again(self, url: str, contract: Digest, start: int, max_bytes: int) -> Answer:
+    async def _ask_again(self, url: str, contract: Digest, start: int, max_bytes: int) -> _Answer:
         await self.book()
+        self._start = start
         self.permit = await self._admission.permit(self.wanted(start))
         return await self._agent.other_side.open(url, contract, start, max_bytes)
 
