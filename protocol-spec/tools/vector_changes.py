@@ -355,6 +355,14 @@ def _documents() -> Iterator[Vector]:
         outcome="void",
         state="working",
     )
+    yield journal(
+        "offers-cross-proof-of-nothing",
+        "the one that is void has nothing in the proof of its document: nobody reads that either",
+        since_start("offer-amendment"),
+        resigned(changed(as_json(theirs), document__proof={})),
+        outcome="void",
+        state="working",
+    )
     talk = talk_since("acceptance-amendment")
     regret = talk.say(Withdraw, "hirer", reason="changed", offer=said["offer-amendment"].digest)
     yield _refused(

@@ -77,7 +77,7 @@ function checkProofIsThere(message) {
   const { proof, type, contractProof, document } = message;
   checkLone(proof, '/proof');
   if (type === 'Acceptance' && !isObject(contractProof)) checkLone(contractProof, '/contractProof'); // what it holds is looked at in its place
-  if (type === 'Offer' && document?.proof !== undefined) check(isThere(document.proof), 'proof_missing', '', '/document/proof');
+  if (type === 'Offer' && document?.proof !== undefined) check(isObject(document.proof) || isThere(document.proof), 'proof_missing', '', '/document/proof'); // of one that is void nobody reads it (HIRE-LAN-10)
   if (!isObject(proof)) return;
   check(proof.type === 'DataIntegrityProof', 'suite_not_allowed', '', '/proof/type');
   check(typeof proof.cryptosuite === 'string' && SUITE.test(proof.cryptosuite), 'suite_not_allowed', '', '/proof/cryptosuite');
