@@ -902,8 +902,10 @@ def hired_under() -> dict[str, tuple[bytes, str]]:
     """
     above = Hire(changing=wide).sealed()
     shown = json.loads(read_archive(above.pack())["contract.json"])
+    unproved = {**shown, "seal": {**shown["seal"], "proof": {}}}
     found = {
         "inside": (_hired_under(above, shown, "12.5"), ""),
+        "under a seal with nothing in its proof": (_hired_under(above, unproved, "12.5"), "proof_missing"),
         "inside by its answer": (_hired_under(above, shown, "12.5", "15"), ""),
         "beyond by its answer": (_hired_under(above, shown, "12.5", "25"), "scope_exceeded"),
     }

@@ -132,6 +132,9 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("seal-with-a-member-more", "a Seal with a member that its schema lacks", "unknown_term", seal=noted)
     none = changed(seal, proof=...)
     yield refused("seal-without-proof", "a Seal that nobody signed", "proof_missing", seal=none)
+    for name, move in (("acceptance", acceptance), ("seal", seal)):
+        says = f"{move['type']} with nothing in its proof"
+        yield refused(f"{name}-proof-of-nothing", says, "proof_missing", **{name: changed(move, proof={})})
 
 
 def _unanswerable(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

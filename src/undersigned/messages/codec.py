@@ -253,6 +253,8 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
         said = f"{_plainly(said)}; came {_shown(_value_at(content, path))}"
     if path.endswith("/@context"):
         code = "context_not_allowed"
+    if path.startswith("/proof/") and not content["proof"]:
+        path = "/proof"  # of a proof with nothing in it no member is missing
     if path in _PROOF_PATHS:
         value = _value_at(content, path)
         if not value:

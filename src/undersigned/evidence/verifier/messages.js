@@ -60,7 +60,9 @@ function checkMessage(content) {
     checkLinked(DATA.schemas[content.type], content);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const { path, message } = error;
+    const { message } = error;
+    const isEmpty = error.path.startsWith("/proof/") && !Object.keys(content.proof).length; // of which no member is missing
+    const path = isEmpty ? "/proof" : error.path;
     const value = valueAt(content, path);
     if (PROOF_PATHS.includes(path)) {
       if (!value || (typeof value === "object" && !Object.keys(value).length)) throw new Refused("proof_missing", message, path);
