@@ -90,11 +90,11 @@ function fromBase64(text) {
 
 /** Text and signature lines of a note; nothing is verified (C2SP signed-note). @param {string} note multibase @returns {{text: string, lines: {name: string, hint: Buffer, signature: Buffer}[]}} */
 function readNote(note) {
-  const bytes = fromMultibase(note);
+  const bytes = Buffer.from(note.slice(1), 'base64url');
   const whole = bytes.toString();
   const at = whole.lastIndexOf('\n\n');
   const lines = whole.slice(at + 2, -1).split('\n');
-  const formed = bytes.equals(Buffer.from(whole)) && bytes.length <= NOTE_BYTES && at > 0 && whole.endsWith('\n') && lines.length <= NOTE_LINES;
+  const formed = multibase(bytes) === note && bytes.equals(Buffer.from(whole)) && bytes.length <= NOTE_BYTES && at > 0 && whole.endsWith('\n') && lines.length <= NOTE_LINES;
   check(formed && !/[\x00-\x09\x0b-\x1f]/.test(whole), 'log_proof_invalid', 'note');
   return {
     text: whole.slice(0, at + 1),

@@ -100,6 +100,10 @@ test('a note has the form that others read, and no other (HIRE-LOG-04)', () => {
     noted(text, `\u2014 witness.example ${Buffer.alloc(12300).toString('base64')}\n`),
     `${text}\n${line(text, origin, 'x')}`,
   ]) assert.throws(() => read(note), { code: 'log_proof_invalid' }, JSON.stringify(note).slice(0, 200));
+  const spelled = [states(), states('55')].map((one) => multibase(Buffer.from(noted(one)))).find((one) => one.length % 4 !== 1) ?? '';
+  const odd = spelled.slice(0, -1) + String.fromCharCode(spelled.charCodeAt(spelled.length - 1) + 1);
+  assert.deepEqual(Buffer.from(odd.slice(1), 'base64url'), Buffer.from(spelled.slice(1), 'base64url'));
+  assert.throws(() => readCheckpoint(odd, origin, [own]), { code: 'log_proof_invalid' });
 });
 
 test('of as many logs as anybody shows only so many are kept', () => {
