@@ -182,6 +182,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "schemas/proof-*",
         "schemas/*-proof-*",
         "presentations/own-proof-*",
+        "contracts/*-proof-of-nothing",
     ),
     "HIRE-PRF-02": ("messages/ecdsa-*", "messages/refused/suite-*", "schemas/proof-no-suite", "schemas/proof-old-type"),
     "HIRE-PRF-03": (
@@ -216,6 +217,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LD-02": ("scopes/unsorted",),
     "HIRE-LD-03": (
         "presentations/context",
+        "presentations/prototype-added",
+        "messages/refused/rdfc-prototype-added",
         "schemas/unknown-member*",
     ),
     "HIRE-LD-04": (
@@ -417,6 +420,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LAN-07": ("journals/subcontract-of-an-amendment",),
     "HIRE-LAN-10": (
         "journals/offers-cross-contradicting",
+        "journals/offers-cross-proof-of-nothing",
         "journals/acceptance-again-crossing",
         "journals/acceptance-of-another-*",
         "journals/acceptance-of-nothing-crossing",

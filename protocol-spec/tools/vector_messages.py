@@ -208,6 +208,31 @@ def _proofs() -> Iterator[Vector]:
         altered = changed(inquiry, proof__expires=shift(inquiry["proof"]["expires"], 60))
         yield _refused(f"{short}-changed-option", f"a longer life under {suite}", altered, "proof_invalid")
 
+    shown = json.loads(said["presentation-provider"].raw)
+    more = {**shown, "presentation": {**shown["presentation"], "__proto__": {"name": "x"}}}
+    says = "a member that some languages have another use for, added to a literal under eddsa-rdfc-2022"
+    yield _refused(
+        "rdfc-prototype-added",
+        says,
+        more,
+        "proof_invalid",
+        "Presentation",
+        now=shown["proof"]["created"],
+        recipient=HIRER.did,
+    )
+    signed = resigned(more)
+    yield Vector(
+        "messages/eddsa-rdfc-2022/presentation-prototype",
+        "a member that some languages have another use for: it is signed like any other",
+        canonicalize(signed),
+        message_case(signed["proof"]["created"], signed["recipient"], PROVIDER),
+        {
+            "type": "Presentation",
+            "digest": digest_of(content_of(signed)),
+            **intermediates(content_of(signed), signed["proof"]),
+        },
+    )
+
     said = conversation()
     inquiry = json.loads(said["inquiry"].raw)
     created, expires = inquiry["proof"]["created"], inquiry["proof"]["expires"]

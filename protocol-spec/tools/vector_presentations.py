@@ -153,6 +153,8 @@ def _shown() -> Iterator[Vector]:
     yield _vector(
         "membership-rdfc", "credential and presentation under eddsa-rdfc-2022", answer(rdfc, suite="eddsa-rdfc-2022")
     )
+    says = "a member that some languages have another use for, added to a credential under an RDF suite"
+    yield _vector("prototype-added", says, answer({**rdfc, "__proto__": {"type": "x"}}), "unknown_term")
     for kind, suite in (("P-256", "ecdsa-jcs-2019"), ("P-384", "ecdsa-rdfc-2019")):
         issuer = EcParty("issuer", kind)
         document = claim_credential(

@@ -31,6 +31,9 @@ async function documentLoader(url) {
 
 const TYPE = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#type';
 const DOUBLE = 'http://www.w3.org/2001/XMLSchema#double';
+const JSON_LITERAL = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON';
+/** A member that the library loses, as it sets a prototype by it; and a name that no JSON here can have, under which it gets through. */
+const [PROTO, STAND_IN] = ['__proto__', '\0proto'];
 const SIGNATURE = 200;
 /** An IRI (RFC 3987) with its scheme: what is none, or is relative, RDF has no place for. */
 const IRI = (() => {
@@ -47,9 +50,10 @@ const BLANK_NODES = 64;
 async function rdfc(document) {
   try {
     const options = { safe: true, documentLoader, rdfDirection: null };
-    const expanded = await jsonld.expand(document, options);
+    const found = await jsonld.expand(renamed(document, PROTO, STAND_IN), options);
     // those in JSON literals are still there
-    check(droppable(document) === droppable(expanded), 'schema_violation', 'null, or an empty array of types');
+    check(droppable(document) === droppable(found), 'schema_violation', 'null, or an empty array of types');
+    const expanded = namedAgain(found);
     expanded.forEach(keepWhole);
     const quads = /** @type {any[]} */ (await jsonld.toRDF(expanded, { ...options, skipExpansion: true }));
     // Work is limited before it begins (HIRE-LD-06): labels of blank nodes can take time that grows with their factorial.
@@ -66,6 +70,21 @@ async function rdfc(document) {
     const { message, details } = /** @type {any} */ (error);
     throw new HireError(['invalid property', 'relative @type reference'].includes(details?.event?.code) ? 'unknown_term' : 'schema_violation', String(message ?? error));
   }
+}
+
+/** A copy with another name for each member of this one. @param {any} value @param {string} from @param {string} to @returns {any} */
+function renamed(value, from, to) {
+  if (Array.isArray(value)) return value.map((one) => renamed(one, from, to));
+  return isObject(value) ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name === from ? to : name, renamed(one, from, to)])) : value;
+}
+
+/** An expanded document with the names that stood for others; a JSON literal that has one is written here, for the library would lose it again. @param {any} value @returns {any} */
+function namedAgain(value) {
+  if (Array.isArray(value)) return value.map(namedAgain);
+  if (!isObject(value)) return value;
+  if (value['@type'] !== '@json') return Object.fromEntries(Object.entries(value).map(([name, one]) => [name.replace(STAND_IN, PROTO), namedAgain(one)]));
+  const text = jcs(renamed(value['@value'], STAND_IN, PROTO));
+  return text.includes(`"${PROTO}":`) ? { '@value': text, '@type': JSON_LITERAL } : value;
 }
 
 /** How much of it leaves no trace in an expanded document. @param {any} value @returns {number} */
