@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import os
 import resource
@@ -26,6 +27,7 @@ from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, Scop
 from undersigned.evidence import verify_pack
 from undersigned.messages import Artifact
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export_pack
+from undersigned.runtime.artifacts.incoming import Incoming
 from undersigned.runtime.artifacts.transfers import transfer
 from undersigned.runtime.evidence import delivered
 from undersigned.scope import Grant, Limit, Scope
@@ -359,6 +361,78 @@ async def read_and_count(job: Job) -> None:
     async with job.file("report") as path:
         size = (await asyncio.to_thread(os.stat, path)).st_size
     await job.deliver("summary.txt", str(size).encode())
+
+
+async def test_a_folder_that_takes_nothing_for_a_moment_spends_no_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt spent one of the four reads, which only the hirer's gate booked: the work failed by
+    `scope_exceeded`, and both were told that their books differ.
+    """
+    monkeypatch.setattr("undersigned.runtime.execution.reading.RETRY_SECONDS", 0.02)
+    used: list[Any] = []
+
+    async def work(job: Job) -> None:
+        folder = globex.home.artifacts
+        folder.rename(folder.with_name("aside"))
+        folder.write_bytes(b"something else is here")
+        reading = asyncio.create_task(read_and_count(job))
+        await until(lambda: len(met) >= 6, 10)
+        folder.unlink()
+        folder.with_name("aside").rename(folder)
+        await reading
+        used.extend([await agent.gate.usage(job.contract) for agent in (globex, acme)])
+
+    async with peers(tmp_path, work) as (acme, globex):
+        met: list[str] = []
+        real = Incoming._append
+
+        def met_by(incoming: Incoming, data: bytearray) -> None:
+            try:
+                real(incoming, data)
+            except OSError as error:
+                met.append(type(error).__name__)
+                raise
+
+        monkeypatch.setattr(Incoming, "_append", met_by)
+        result = await hired(acme, globex, bytes(SHORT))
+    assert result["summary.txt"] == b"1000"
+    assert [[(one.unit, one.amount) for one in side] for side in used] == [[("count", "1")]] * 2
+    assert not result.books
+
+
+@pytest.mark.parametrize(("size", "failing", "reads"), [(SHORT, (1, 2), "1"), (SIZE, (1, 5, 6, 7), "2")])
+async def test_a_folder_without_room_for_a_moment_spends_no_more_than_was_answered(
+    size: int, failing: tuple[int, ...], reads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked for, in the middle, and with the last piece: what came is asked for no second time."""
+    monkeypatch.setattr("undersigned.runtime.execution.reading.RETRY_SECONDS", 0.02)
+    used: list[Any] = []
+
+    async def work(job: Job) -> None:
+        await read_and_count(job)
+        used.extend([await agent.gate.usage(job.contract) for agent in (globex, acme)])
+
+    async with peers(tmp_path, work) as (acme, globex):
+        tried, last = 0, 0
+        real = Incoming._append
+
+        def full(incoming: Incoming, data: bytearray) -> None:
+            nonlocal tried, last
+            if incoming._store is globex.artifacts:
+                tried += 1
+                last += incoming.size == size
+                if tried in failing or (incoming.size == size and last < 3):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            real(incoming, data)
+
+        monkeypatch.setattr(Incoming, "_append", full)
+        result = await hired(acme, globex, write(tmp_path / "given", size))
+        assert unfinished(acme, globex) == []
+    assert result["summary.txt"] == str(size).encode()
+    assert last == 3
+    assert [[(one.unit, one.amount) for one in side] for side in used] == [[("count", reads)]] * 2
+    assert not result.books
 
 
 @pytest.mark.parametrize("most", [SHORT, LIMIT])

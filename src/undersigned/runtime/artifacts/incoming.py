@@ -96,13 +96,14 @@ class Incoming:
         under: EngagementId | None = None,
     ) -> None:
         self.max_bytes = max_bytes
+        self.hold_bytes = hold_bytes
+        """Up to here it is held in memory."""
         self.size = 0
         """Bytes that came so far."""
         self.total: int | None = None
         """Bytes that it has in all, as the last answer said; None if none did."""
         self._store = store
         self._wanted = digest
-        self._hold_bytes = hold_bytes
         self._under = under
         self._held = bytearray()
         self._hasher: Hasher | None = None
@@ -127,8 +128,8 @@ class Incoming:
         """
         if self.size + len(chunk) > self.max_bytes:
             raise too_large(self.max_bytes)
-        if len(self._held) + len(chunk) > (self._hold_bytes if self._file is None else PIECE_BYTES):
-            await self._spill()
+        if len(self._held) + len(chunk) > (self.hold_bytes if self._file is None else PIECE_BYTES):
+            await self.spill()
         self._held += chunk
         self.size += len(chunk)
 
@@ -169,13 +170,14 @@ class Incoming:
 
         Raises:
             VerificationError: `digest_mismatch`.
+            LedgerUnavailable: As `spill`.
         """
         path, _ = await self._ended()
         return path
 
     async def _ended(self) -> tuple[Path, Digest]:
         """Where all of it is, and its digest, once that is right."""
-        await self._spill()
+        await self.spill()
         assert self._path is not None and self._hasher is not None  # noqa: S101, PT018  (spilled)
         digest = digest_from_hex(self._hasher.hexdigest())
         if self._wanted is not None and digest != self._wanted:
@@ -199,7 +201,14 @@ class Incoming:
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)
             self._path = None
 
-    async def _spill(self) -> None:
+    async def spill(self) -> None:
+        """Writes what is held to its file, which is there from then on.
+
+        Raises:
+            LedgerUnavailable: `store_full`, `store_unavailable`; then all that came is still here.
+        """
+        if self._file is not None and not self._held:
+            return
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._held))
         try:
             await asyncio.shield(self._writing)

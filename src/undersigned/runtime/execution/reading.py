@@ -14,7 +14,7 @@ import structlog
 
 from undersigned.contract import ARTIFACT_READ
 from undersigned.encoding import Digest
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError
 from undersigned.messages import Input
 from undersigned.runtime.artifacts.incoming import Incoming
 from undersigned.runtime.artifacts.transfers import Tell, transfer
@@ -74,15 +74,18 @@ class _Requests:
 
     def ask(self, url: str, contract: Digest, start: int, max_bytes: int) -> Awaitable[_Answer]:
         """As `OtherSide.open`."""
-        if self.answered:  # and cut, or nobody would ask again
-            return self._ask_again(url, contract, start, max_bytes)
+        if self.answered or not self.incoming.hold_bytes:
+            return self._ask_after(url, contract, start, max_bytes)
         self._start, self.answered = start, True  # until `heard` says that it was not
         return self._agent.other_side.open(url, contract, start, max_bytes)
 
-    async def _ask_again(self, url: str, contract: Digest, start: int, max_bytes: int) -> _Answer:
-        await self.book()
-        self._start = start
-        self.permit = await self._admission.permit(self.wanted(start))
+    async def _ask_after(self, url: str, contract: Digest, start: int, max_bytes: int) -> _Answer:
+        if not self.incoming.hold_bytes:
+            await self.incoming.spill()  # where our store takes nothing, nothing is asked for that would be spent
+        if self.answered:  # and cut, or nobody would ask again
+            await self.book()
+            self.permit = await self._admission.permit(self.wanted(start))
+        self._start, self.answered = start, True
         return await self._agent.other_side.open(url, contract, start, max_bytes)
 
     async def book(self) -> None:
@@ -99,12 +102,13 @@ class _Requests:
 
     def heard(self, error: BaseException) -> None:
         """Why the last request brought no more. What it got no answer to may be booked there or not: then it is not."""
+        if isinstance(error, LedgerUnavailable):
+            return  # which is our own store, before a request was made or while its answer came
         cut = isinstance(error, UndersignedError) and bool(error.detail.get("cut"))
         self.answered = cut or self.incoming.size > self._start
 
-    async def give_up(self, error: BaseException) -> None:
-        """It is not read to its end, by `error`."""
-        self.heard(error)
+    async def give_up(self) -> None:
+        """It is not read to its end."""
         if self.permit is not None and not self.answered:
             permit, self.permit = self.permit, None
             await self._agent.gate.release(permit)
@@ -135,8 +139,8 @@ class Reading:
             except FormatError:  # it is too large, which is seen once the hirer's gate has let us in and booked it
                 await requests.book()
                 raise
-            except BaseException as error:  # also where the work waits no longer
-                await requests.give_up(error)
+            except BaseException:  # also where the work waits no longer
+                await requests.give_up()
                 raise
             await requests.book()
         except BaseException as error:
@@ -165,16 +169,24 @@ class Reading:
 
     async def _fetch(self, uri: str, requests: _Requests, tell: Tell) -> None:
         """Fetches an input; a hirer that is away for a moment, for whom our credential or our clock does not hold now,
-        or that may not have what we sealed yet, is tried again, until the work's deadline.
+        or that may not have what we sealed yet, is tried again, and so is our own store, until the work's deadline.
         """
-        pause = RETRY_SECONDS
+        pause, incoming, came = RETRY_SECONDS, requests.incoming, False
         while True:
             self._admission.goes_on()
             before = self._conversation.engagement
             try:
-                return await transfer(requests.ask, uri, self._contract, requests.incoming, tell)
-            except UndersignedError as error:
-                requests.heard(error)
+                if not came:
+                    await transfer(requests.ask, uri, self._contract, incoming, tell)
+                    came = True
+                if not incoming.hold_bytes:
+                    await incoming.spill()
+                return
+            except BaseException as error:
+                if not came:
+                    requests.heard(error)
+                if not isinstance(error, UndersignedError):
+                    raise
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent and has taken, so it may know of a suspension before we do, and
                 # of what we sealed after us; and we may hear of it while an answer is on its way that was given before.
