@@ -10,7 +10,7 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -883,6 +883,27 @@ def _hired_under(above: Hire, shown: JsonObject, *prices: str, classes: Sequence
     return _talk(book)
 
 
+def _by_another_name(above: Hire, shown: JsonObject) -> JsonObject:
+    """This contract, signed by both again: its first proof is named by no `urn:uuid:`."""
+
+    def again(by: Actor, of: Any, **options: Any) -> Any:
+        said = {name: value for name, value in of["proof"].items() if name not in ("@context", "proofValue")}
+        return by._proof({name: value for name, value in of.items() if name != "proof"}, said | options)
+
+    hirer, provider, name = above.hirer.actor, above.provider.actor, "urn:example:1"
+    document: Any = shown["document"]
+    bare, (first, second) = {key: value for key, value in document.items() if key != "proof"}, document["proof"]
+    first = again(hirer, {**bare, "proof": first}, id=name)
+    options = {key: value for key, value in second.items() if key not in ("@context", "proofValue")}
+    second = provider._proof({**bare, "proof": first}, {**options, "previousProof": name})
+    accepting: Any = {**cast("JsonObject", shown["acceptance"]), "contractProof": second}
+    accepting["proof"] = again(provider, accepting)
+    accepted = _digest({key: value for key, value in accepting.items() if key != "proof"})
+    sealing: Any = {**cast("JsonObject", shown["seal"]), "acceptance": accepted, "seen": accepted}
+    sealing["proof"] = again(hirer, sealing)
+    return {"document": {**bare, "proof": [first, second]}, "acceptance": accepting, "seal": sealing}
+
+
 def of_classes(terms: Terms, classes: tuple[str, ...]) -> Terms:
     return replace(terms, data_handling=replace(terms.data_handling, classes=classes))
 
@@ -906,6 +927,10 @@ def hired_under() -> dict[str, tuple[bytes, str]]:
     found = {
         "inside": (_hired_under(above, shown, "12.5"), ""),
         "under a seal with nothing in its proof": (_hired_under(above, unproved, "12.5"), "proof_missing"),
+        "under a first proof of another name": (
+            _hired_under(above, _by_another_name(above, shown), "12.5"),
+            "proof_invalid",
+        ),
         "inside by its answer": (_hired_under(above, shown, "12.5", "15"), ""),
         "beyond by its answer": (_hired_under(above, shown, "12.5", "25"), "scope_exceeded"),
     }

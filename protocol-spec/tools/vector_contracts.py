@@ -49,6 +49,13 @@ def _of(suite: str) -> Iterator[Vector]:
     sized = both, said, resigned(changed(placed, acceptance=of, seen=of))
     yield _sealed(f"{short}-sized", "a sealed contract that says how large what is delivered may be", *sized)
 
+    offered = proof_on(content, PROVIDER, AT, "assertionMethod", suite, id="urn:example:1")
+    both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof="urn:example:1")
+    said = resigned(changed(acceptance, contractProof=both["proof"][1]))
+    of = digest_of(content_of(said))
+    placed = changed(seal, ledger__leaf=leaf_digest(contract_leaf(both)), acceptance=of, seen=of)
+    named = {"document": both, "acceptance": said, "seal": resigned(placed)}
+
     def refused(name: str, says: str, code: str, **other: dict[str, Any]) -> Vector:
         whole = {"document": document, "acceptance": acceptance, "seal": seal, **other}
         return Vector(f"contracts/{short}-{name}", says, canonicalize(whole), _case(), {"code": code})
@@ -70,6 +77,8 @@ def _of(suite: str) -> Iterator[Vector]:
     now = digest_of(content_of(accepted))
     unnamed = {"document": alone, "acceptance": accepted, "seal": resigned(changed(seal, acceptance=now, seen=now))}
     yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", **unnamed)
+    says = "a first proof whose name is no urn:uuid:"
+    yield refused("proof-of-another-name", says, "proof_invalid", **named)
     stranger = proof_on(document, Party("stranger"), AT, "assertionMethod", suite, previous_proof=first["id"])
     yield refused("third-proof", "a stranger's proof besides", "proof_invalid", document=stranger)
     ending = shift(AT, 86_400)

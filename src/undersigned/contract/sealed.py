@@ -262,6 +262,7 @@ def _verify_sealed(
 ) -> tuple[Document, _Made]:
     # Step 1: the document, and both parties' proofs on it.
     read = verify_countersigned(document, keys=keys, suites=suites)
+    _proof_id(proofs_of(document)[0])  # whoever was offered it has seen that; here nobody may have been
     digest = digest_of(document)
     name = DocumentName.parse(read.id)
     offerer, acceptor = name.role, _other(name.role)

@@ -91,6 +91,7 @@ async function verifySealed(document, acceptance, seal, keyFor) {
     if (place < proofs.length && has(proofs[place], "expires")) throw new Refused("unknown_term", "expected a proof that does not expire", `/proof/${place}`);
   }
   await verifyProofChain(document, keyFor, "assertionMethod", [parties[offerer], parties[acceptor]]);
+  proofId(proofs[0]);
   const digest = await digestOf(document);
   const of = (did) => (method, purpose) => {
     if (method.split("#")[0] !== did) throw new Refused("key_not_authorized", `expected a method of ${did}`);
@@ -124,13 +125,18 @@ function checkEnvelope(message, type, document, role, parties) {
   }
 }
 
+/** What the offerer's proof is named, which the acceptor's builds on. */
+function proofId({ id }) {
+  if (typeof id !== "string" || !id.startsWith("urn:uuid:")) throw new Refused("proof_invalid", "expected an id on the offerer's proof", "/proof/id");
+  return id;
+}
+
 /** The document with the second proof behind the first. */
 function countersigned(document, proof) {
   const [first] = proofsOf(document);
   if (!isObject(document.proof)) throw new Refused("proof_invalid", "expected the offerer's proof, and no list", "/proof");
   checkOptions(first);
-  const { id } = first;
-  if (typeof id !== "string" || !id.startsWith("urn:uuid:")) throw new Refused("proof_invalid", "expected an id on the offerer's proof", "/proof/id");
+  const id = proofId(first);
   checkOptions(proof);
   if (proof.previousProof !== id) throw new Refused("proof_invalid", "expected a proof that builds on the offerer's", "/contractProof");
   return { ...document, proof: [first, proof] };
