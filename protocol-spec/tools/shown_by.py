@@ -327,6 +327,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "contracts/*-proof-names-none",
         "contracts/*-proofs-swapped",
         "contracts/*-proof-expires",
+        "contracts/*-proof-of-another-name",
     ),
     "HIRE-CTR-08": ("contracts/*-third-proof", "contracts/*-one-party-twice"),
     "HIRE-CTR-09": ("contracts/*-changed-*",),

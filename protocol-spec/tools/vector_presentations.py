@@ -272,6 +272,7 @@ def _credentials() -> Iterator[Vector]:
     for name, says, members in (
         ("null", "null", {"also": None}),
         ("an-empty-array", "an empty array", {"also": []}),
+        ("an-empty-array-inside", "an empty array within another", {"also": ["x", []]}),
         ("an-empty-array-of-types", "an empty array of types", {"credentialSubject__type": []}),
         ("a-value-twice", "a type that stands there twice", {"type": 2 * ["VerifiableCredential"]}),
         ("a-relative-iri", "a relative IRI", {"credentialSubject__also": {"id": "here"}}),

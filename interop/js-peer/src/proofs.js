@@ -52,7 +52,7 @@ async function rdfc(document) {
     const options = { safe: true, documentLoader, rdfDirection: null };
     const found = await jsonld.expand(renamed(document, PROTO, STAND_IN), options);
     // those in JSON literals are still there
-    check(droppable(document) === droppable(found), 'schema_violation', 'null, or an empty array of types');
+    check(droppable(document) === droppable(found), 'schema_violation', 'null, or an empty array');
     const expanded = namedAgain(found);
     expanded.forEach(keepWhole);
     const quads = /** @type {any[]} */ (await jsonld.toRDF(expanded, { ...options, skipExpansion: true }));
@@ -87,12 +87,10 @@ function namedAgain(value) {
   return text.includes(`"${PROTO}":`) ? { '@value': text, '@type': JSON_LITERAL } : value;
 }
 
-/** How much of it leaves no trace in an expanded document. @param {any} value @returns {number} */
+/** How much of it may leave no trace in an expanded document: a null, and an empty array within another, or of types. @param {any} value @returns {number} */
 function droppable(value) {
-  if (value === null) return 1;
-  if (typeof value !== 'object') return 0;
-  const types = [value.type, value['@type']].filter((of) => Array.isArray(of) && of.length === 0);
-  return Object.values(value).reduce((sum, one) => sum + droppable(one), types.length);
+  if (value === null || (Array.isArray(value) && value.length === 0)) return 1;
+  return typeof value === 'object' ? Object.values(value).reduce((sum, one) => sum + droppable(one), 0) : 0;
 }
 
 /** A fraction as RDF has it, `%1.15E` without the zeros behind: of two texts as near as each other the even one. @param {number} value */
