@@ -49,7 +49,7 @@ from bench.graphs import show_graphs
 from bench.ledger import show_ledger
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
-from bench.profiling import profiled
+from bench.profiled import profiled
 from bench.spawn import show_spawn
 from bench.trust_graph import show_trust
 

@@ -25,7 +25,7 @@ from integration.commands import environment
 from integration.hires import until
 from integration.interrupted import Interrupted
 from mcp_world import World, at_work
-from support import ROOT
+from support import ROOT, program
 from undersigned.bridges.mcp import CLIENT_LIMITS, MAX_OWED, SERVER_LIMITS, Dropped, Exchange, ToClient, ToServer
 from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
@@ -335,7 +335,7 @@ async def test_lines_without_end_end_the_gate_and_the_server(world: World, tmp_p
 
 def alive(pid: int) -> bool:
     """Whether it runs; one that ended and that nobody has asked after does not."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, timeout=60)
+    shown = subprocess.run([program("ps"), "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, timeout=60)
     return bool(shown.stdout.strip()) and not shown.stdout.strip().startswith("Z")
 
 

@@ -97,7 +97,7 @@ def test_what_idle_negotiations_hold(open_world: Open) -> None:
             assert node.meeting._shown[name].presentation is None
             assert len(conversation._served) <= 1
             assert (conversation.journal.kept_back, conversation.journal._trying) == ([], b"")
-    assert alive(Message, VerifiedPresentation) == before
+    assert alive(Message, VerifiedPresentation) <= before
 
 
 @pytest.mark.parametrize(("side", "state"), WAITS)

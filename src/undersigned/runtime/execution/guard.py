@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 from urllib.parse import quote
@@ -86,7 +86,8 @@ def guard(
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         try:
-            if not inspect.isroutine(function):  # of an object that is called nobody sees whether it is `async`
+            # Of an object that is called nobody sees whether it is `async`; a partial is a routine from Python 3.14 on.
+            if isinstance(function, partial) or not inspect.isroutine(function):
                 raise TypeError
             signature = inspect.signature(function)
         except (TypeError, ValueError) as exc:
