@@ -37,7 +37,7 @@ from parties import Party
 from support import ROOT, examples
 from undersigned.attestation import PAYLOAD_TYPE, ActionTaken, SubcontractLine, accepted, envelope, pae
 from undersigned.attestation.predicates.base import resource
-from undersigned.contract import Methods, Milestone, Price, Subcontracting, Terms
+from undersigned.contract import Methods, Milestone, Price, Subcontracting, Terms, acceptance_config
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import (
     JsonObject,
@@ -155,6 +155,7 @@ def hires() -> Iterator[Case]:
         book.hirer >> withdraw()
         book.provider >> withdraw()
     yield Case("withdrawals that cross", _talk(book))
+    yield Case("a second proof that names the first in a list", named_in_a_list().pack())
     disputed = changed_hire().delivered()
     disputed.book.provider >> dispute()
     disputed.book.hirer >> ruling("for_provider", amount="15")
@@ -535,6 +536,19 @@ def wronged() -> Iterator[Case]:
     yield from no_json(hire)
     for purpose in ("assertionMethod", "authentication"):
         yield Case(f"a contract for {purpose}, then an amendment without its second proof", half_amended(purpose))
+
+
+def named_in_a_list() -> Hire:
+    """Sealed, by a second proof that names the first in a list (page 07, section 7.3)."""
+
+    def stating(hire: Hire, move: str) -> dict[str, Any]:
+        if move != "Acceptance":
+            return {}
+        actor, offered, now = hire.provider.actor, from_struct(hire.provider.offered()), hire.book.clock.now()
+        config = acceptance_config(offered, actor.suite, actor.method, now)
+        return {"contract_proof": actor._proof(offered, config | {"previousProof": [offered["proof"]["id"]]})}
+
+    return Hire(stating=stating).sealed()
 
 
 def half_amended(purpose: str) -> bytes:

@@ -324,7 +324,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/ruling-for-less-than-nothing",
     ),
     "HIRE-CTR-07": (
-        "contracts/*-proof-names-none",
+        "contracts/*-proof-names-*",
+        "contracts/*-proof-of-the-same-id",
         "contracts/*-proofs-swapped",
         "contracts/*-proof-expires",
         "contracts/*-proof-of-another-name",

@@ -49,12 +49,18 @@ def _of(suite: str) -> Iterator[Vector]:
     sized = both, said, resigned(changed(placed, acceptance=of, seen=of))
     yield _sealed(f"{short}-sized", "a sealed contract that says how large what is delivered may be", *sized)
 
-    offered = proof_on(content, PROVIDER, AT, "assertionMethod", suite, id="urn:example:1")
-    both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof="urn:example:1")
-    said = resigned(changed(acceptance, contractProof=both["proof"][1]))
-    of = digest_of(content_of(said))
-    placed = changed(seal, ledger__leaf=leaf_digest(contract_leaf(both)), acceptance=of, seen=of)
-    named = {"document": both, "acceptance": said, "seal": resigned(placed)}
+    def again(previous: str | list[str], first: str, **options: str) -> dict[str, Any]:
+        """The same contract by a first proof of this id, and a second one that builds on `previous`."""
+        offered = proof_on(content, PROVIDER, AT, "assertionMethod", suite, id=first)
+        both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof=previous, **options)
+        said = resigned(changed(acceptance, contractProof=both["proof"][1]))
+        of = digest_of(content_of(said))
+        placed = changed(seal, ledger__leaf=leaf_digest(contract_leaf(both)), acceptance=of, seen=of)
+        return {"document": both, "acceptance": said, "seal": resigned(placed)}
+
+    own = first["id"]
+    says = "a second proof that names the first in a list"
+    yield _sealed(f"{short}-proof-names-a-list", says, **again([own], own))
 
     def refused(name: str, says: str, code: str, **other: dict[str, Any]) -> Vector:
         whole = {"document": document, "acceptance": acceptance, "seal": seal, **other}
@@ -78,7 +84,12 @@ def _of(suite: str) -> Iterator[Vector]:
     unnamed = {"document": alone, "acceptance": accepted, "seal": resigned(changed(seal, acceptance=now, seen=now))}
     yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", **unnamed)
     says = "a first proof whose name is no urn:uuid:"
-    yield refused("proof-of-another-name", says, "proof_invalid", **named)
+    yield refused("proof-of-another-name", says, "proof_invalid", **again("urn:example:1", "urn:example:1"))
+    if suite == SUITE:  # RDF has no form for one name twice
+        says = "a second proof that names the first twice"
+        yield refused("proof-names-it-twice", says, "proof_invalid", **again([own, own], own))
+        says = "a second proof with the id of the first"
+        yield refused("proof-of-the-same-id", says, "proof_invalid", **again(own, own, id=own))
     stranger = proof_on(document, Party("stranger"), AT, "assertionMethod", suite, previous_proof=first["id"])
     yield refused("third-proof", "a stranger's proof besides", "proof_invalid", document=stranger)
     ending = shift(AT, 86_400)

@@ -54,8 +54,9 @@ export const countersigned = (offered, proof) => ({ ...offered, proof: [proofsOf
 /** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
 export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now) {
   checkProofShape(proof, { suites });
-  const before = [proof.previousProof].flat(); // one, or a list of such (HIRE-PRF-08)
-  check(before.every((one) => one === proofsOf(offered)[0].id), 'proof_invalid', 'previousProof');
+  const [{ id }] = proofsOf(offered);
+  const before = [proof.previousProof].flat(); // one, or a list of it alone (page 07, section 7.3)
+  check(before.length === 1 && before[0] === id && proof.id !== id, 'proof_invalid', 'previousProof, or id of the proof');
   await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now);
 }
 

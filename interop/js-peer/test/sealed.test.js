@@ -64,7 +64,7 @@ test('a proof on a document may leave out when it was made, and name the one bef
     await accepts(other);
   }
   await accepts({ previousProof: [first.id] });
-  for (const [other, code] of /** @type {any[]} */ ([[{ created: 'soon' }, 'schema_violation'], [{ created: '2999-11-24T09:00:00Z' }, 'proof_from_future'], [{ previousProof: [first.id, 'urn:uuid:x'] }, 'proof_invalid']])) {
+  for (const [other, code] of /** @type {any[]} */ ([[{ previousProof: [first.id, first.id] }, 'proof_invalid'], [{ id: first.id }, 'proof_invalid'], [{ created: 'soon' }, 'schema_violation'], [{ created: '2999-11-24T09:00:00Z' }, 'proof_from_future'], [{ previousProof: [first.id, 'urn:uuid:x'] }, 'proof_invalid']])) {
     await assert.rejects(accepts(other), { code }, JSON.stringify(other));
   }
 });

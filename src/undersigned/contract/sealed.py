@@ -89,10 +89,11 @@ def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]
     """
     first = _one(document)
     check_options(acceptor_proof, path="/contractProof")
-    if acceptor_proof.get("previousProof") != _proof_id(first):
+    named = _proof_id(first)
+    if acceptor_proof.get("previousProof") not in (named, [named]):
         raise ProofError(
             "proof_invalid",
-            f"expected a proof that builds on {_proof_id(first)}; came {acceptor_proof.get('previousProof')!a:.128}",
+            f"expected a proof that builds on {named}; came {acceptor_proof.get('previousProof')!a:.128}",
             path="/contractProof/previousProof",
         )
     return {**document, "proof": [first, dict(acceptor_proof)]}

@@ -161,6 +161,10 @@ def test_a_countersignature_names_the_first_proof() -> None:
         countersigned(first, loose)
     with pytest.raises(ProofError):
         verify_countersigned({**first, "proof": [first["proof"], loose]}, keys=KEYS)
+    listed = PROVIDER.proof(first, {**config, "previousProof": [PROOF_ID]})
+    verify_countersigned(countersigned(first, listed), keys=KEYS)
+    with refuses(ProofError, "proof_invalid"):
+        countersigned(first, {**listed, "previousProof": [PROOF_ID] * 2})
 
 
 def test_an_authentication_key_signs_no_contract() -> None:

@@ -138,7 +138,7 @@ function countersigned(document, proof) {
   checkOptions(first);
   const id = proofId(first);
   checkOptions(proof);
-  if (proof.previousProof !== id) throw new Refused("proof_invalid", "expected a proof that builds on the offerer's", "/contractProof");
+  if (!equal(previousOf(proof), [id])) throw new Refused("proof_invalid", "expected a proof that builds on the offerer's", "/contractProof");
   return { ...document, proof: [first, proof] };
 }
 

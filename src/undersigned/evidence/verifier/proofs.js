@@ -105,6 +105,9 @@ async function verifyProof(document, keyFor, purpose, asked = {}) {
   return verifySignature(without(document, "proof"), proof, suite, keyFor, purpose, asked.lowS);
 }
 
+/** The ids of the proofs that one builds on. */
+const previousOf = (proof) => (has(proof, "previousProof") ? [proof.previousProof].flat() : []);
+
 /** Each of `signers` signed once, in this order, each proof over the one before it, and nobody else did. */
 async function verifyProofChain(document, keyFor, purpose, signers) {
   const wrong = (text) => new Refused("proof_invalid", text, "/proof");
@@ -117,7 +120,7 @@ async function verifyProofChain(document, keyFor, purpose, signers) {
   if (new Set(ids).size < ids.length) throw wrong("expected an id of its own on each proof");
   const used = new Set();
   for (const [place, proof] of proofs.entries()) {
-    const previous = has(proof, "previousProof") ? [proof.previousProof].flat() : [];
+    const previous = previousOf(proof);
     const expected = place ? [proofs[place - 1].id] : [];
     if (!equal(previous, expected) || (place && !has(proofs[place - 1], "id"))) throw wrong("expected a proof that builds on the one before");
     const suite = verifyOptions(proof, purpose);
