@@ -517,6 +517,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/subcontract-begins-later",
         "journals/subcontract-earlier-start",
         "journals/subcontract-later-*",
+        "journals/subcontract-endless-review",
         "journals/subcontract-less-evidence",
         "journals/subcontract-no-*",
         "journals/subcontract-another-currency",

@@ -199,6 +199,10 @@ def _wrong() -> Iterator[tuple[str, str, str, Any]]:
     early = _offer(begun, deadlines__notBefore="2026-11-24T11:59:59Z")
     yield "earlier-not-before", "it may begin before the parent may, and is to begin after that", wide, early
     yield "later-review", "its review ends after the parent's", wide, _offer(deadlines__review="P2D")
+    whole = _terms_above()
+    endless = _sealed(ROOT, HIRER, replace(whole, deadlines=replace(whole.deadlines, review="PT9999999H")))
+    says = "its review and the parent's end beyond the last instant, and so at one time"
+    yield "endless-review", says, wide, _offer([endless], deadlines__review="PT9999999H")
     yield "later-until", "authority after the parent's end", wide, _offer(deadlines__until="2026-11-30T00:00:01Z")
     yield "less-evidence", "a statement that the parent demands is not demanded", wide, _offer(evidence__predicates=[])
     plain = _terms_above()

@@ -1,6 +1,6 @@
 /** The contracts above a subcontract: they verify alone, and it lies inside each (page 16, sections 16.1 and 16.2). */
 import { check } from './errors.js';
-import { amount, digest, duration, isObject, seconds } from './encoding.js';
+import { amount, digest, duration, instant, isObject, seconds } from './encoding.js';
 import { checkDocument, verifySealed } from './contract.js';
 import { parseTarget, scopeInside } from './scope.js';
 
@@ -62,7 +62,7 @@ function checkInside(child, parent) {
 
 /** @param {any} mine @param {any} above @param {(holds: boolean, says: string) => void} inside */
 function checkDeadlines(mine, above, inside) {
-  const end = (/** @type {any} */ one) => seconds(one.finish) + duration(one.review);
+  const end = (/** @type {any} */ one) => seconds(instant(seconds(one.finish) + duration(one.review)));
   inside(seconds(mine.finish) < seconds(above.finish), 'finish');
   inside(end(mine) < end(above), 'review');
   inside(seconds(mine.until) < seconds(above.until), 'until');
