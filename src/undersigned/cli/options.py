@@ -382,7 +382,7 @@ def about(file: Path) -> Generator[None]:
     """Around a look at what somebody's file holds: what is wrong with that is told with the name of the file."""
     try:
         yield
-    except (FormatError, VerificationError) as error:
+    except (FormatError, ResolutionError, VerificationError) as error:
         if str(file) not in error.message:
             error.message = f"{file}: {error.message}"
         raise

@@ -116,7 +116,8 @@ async def test_several_credentials_are_taken_in_at_once_or_none_is(home: Path, t
     async with site() as resolver:
         resolver.serves(answers(document_at(issuer, BODY)))
         configure(home, f'resolver = "{resolver.url("")}"')
-        for wrong, code in ((spoiled, 4), (published(tmp_path / "set.json", issuer, BODY), 2)):
+        unknown = endorsement(tmp_path / "unknown.json", "did:web:nobody.invalid", BODY)
+        for wrong, code in ((spoiled, 4), (published(tmp_path / "set.json", issuer, BODY), 2), (unknown, 6)):
             ran = await trust(home, "import", one, two, wrong)
             assert (ran.code, ran.error["message"].startswith(f"{wrong}: ")) == (code, True), ran
         alone = await trust(home, "import", one, two, "--evidence", "their statutes")
