@@ -315,7 +315,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CTR-01": ("schemas/unknown-member-of-contract",),
     "HIRE-CTR-02": ("journals/document-of-another-place",),
     "HIRE-CTR-03": ("journals/document-of-another-*", "journals/document-with-*", "journals/amendment-for-others"),
-    "HIRE-CTR-04": ("contracts/*-method-not-named",),
+    "HIRE-CTR-04": ("contracts/*-method-not-named", "journals/offer-naming-no-key-of-its-reader"),
     "HIRE-CTR-05": ("contracts/*-terms-of-another-name",),
     "HIRE-CTR-06": (
         "schemas/amount-*",

@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from example_messages import conversation
-from example_parties import BEGIN, ENGAGEMENT, HIRER, PROVIDER, SUITE, Talk, contract, nonce, presentation, statement
+from example_parties import (
+    BEGIN,
+    ENGAGEMENT,
+    HIRER,
+    PROVIDER,
+    SUITE,
+    Talk,
+    contract,
+    nonce,
+    presentation,
+    proof_on,
+    statement,
+)
 from vector_parts import Vector, changed, resigned, signers
 
 from undersigned.attestation import accepted
@@ -153,6 +165,17 @@ def _chain() -> Iterator[Vector]:
         again,
         outcome="repeat",
         state="accepted-by-hirer",
+    )
+    methods = changed(offer["document"], methods__provider=[f"{PROVIDER.did}#before"], proof=...)
+    kept = {name: offer["document"]["proof"][name] for name in ("created", "id")}
+    named = proof_on(methods, HIRER, kept["created"], "assertionMethod", SUITE, id=kept["id"])
+    yield journal(
+        "offer-naming-no-key-of-its-reader",
+        "an Offer whose document lists no key of the other side's: recorded, and not accepted",
+        before,
+        resigned({**offer, "document": named}),
+        outcome="applies",
+        state="offered-by-hirer",
     )
     ahead = resigned(changed(offer, sequence=4))
     yield journal("number-too-high", "a place after the next one", before, ahead, code="out_of_order", state="ready")

@@ -94,6 +94,21 @@ def _patient(world: World) -> None:
         peer.intake._budget = FailureBudget(failures=10**6)
 
 
+async def test_an_offer_that_names_another_key_of_ours_is_recorded_and_not_accepted(world: World) -> None:
+    """HIRE-CTR-04: nothing is wrong with it for the other side, nor in a pack; the answer is the same by our key."""
+    hiring = Hiring(await Line.to(world, Attacker("who knows the key of before")))
+    await hiring.up_to("ready")
+    say = hiring.next_move()
+    move = say.write(hiring.party)
+    methods = replace(move["document"].methods, provider=(f"{world.globex.own.id}#before",))
+    document = hiring.who.prove_offer(replace(move["document"], methods=methods, proof=None), hiring.party.now)
+    said = await hiring.say(say._replace(write=lambda _: {**move, "document": document}))
+    answer = await hiring.hear("Offer", "Acceptance", "Withdraw")
+    assert isinstance(answer, Offer)
+    assert (answer.in_reply_to, answer.document.terms.price) == (said.digest, document.terms.price)
+    assert answer.document.methods.provider == (world.globex.identity.method,)
+
+
 async def contracted(world: World, state: str) -> Contracted:
     """A fresh attacker's contract in this state."""
     line = await Line.to(world, Attacker(f"under contract {next(_numbers)}"))

@@ -285,7 +285,7 @@ class Papers:
     # ------------------------------------------------------------------ checked
 
     def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> Document:
-        """The document of a received offer, once its proof holds and it names our keys as they are.
+        """The document of a received offer, once its proof holds. Whether we may sign it is asked when it is answered.
 
         Raises:
             VerificationError, FormatError: It does not hold.
@@ -305,10 +305,6 @@ class Papers:
         )
         if not isinstance(read, ReleaseDocument) and read.terms.scope.critical:
             read_scope(read.terms.scope)  # what is not understood here may be what narrows it (HIRE-SCO-02)
-        if not self.may_sign(engagement, read):
-            raise VerificationError(
-                "key_not_authorized", f"the document does not let {self._identity.method} sign for us", path="/document"
-            )
         return read
 
     def may_sign(self, engagement: Engagement, document: Document) -> bool:
