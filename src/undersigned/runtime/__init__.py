@@ -68,7 +68,7 @@ from undersigned.runtime.execution.settlement import awaited
 from undersigned.runtime.execution.work import contracts_to_deliver
 from undersigned.runtime.fetching.bodies import Body, FinalAnswer
 from undersigned.runtime.fetching.fetcher import FetchAnswer, GathererLimits, looked_up_for
-from undersigned.runtime.fetching.gather import Gatherer
+from undersigned.runtime.fetching.gather import FRESH_SECONDS, Gatherer
 from undersigned.runtime.fetching.other_side import Fields, Sent
 from undersigned.runtime.fetching.status_keeper import StatusKeeper
 from undersigned.runtime.files import naming, open_file, read_file, whole_file, why, write_whole
@@ -131,6 +131,7 @@ __all__ = [
     "ABSENT",
     "CONFIGURATION",
     "CONTROL_TOKEN",
+    "FRESH_SECONDS",
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
     "LOCAL_ONLY",
