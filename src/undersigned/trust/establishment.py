@@ -57,7 +57,7 @@ class _Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
     """URI of a schema -> DID -> what is said of it."""
 
     def __post_init__(self) -> None:
-        for text in (self.created, self.valid_from, *([self.valid_until] if self.valid_until else [])):
+        for text in (self.created, self.valid_from, *([] if self.valid_until is None else [self.valid_until])):
             if datetime.fromisoformat(text).tzinfo is None:
                 raise ValueError(f"expected a date-time with its zone; came {text}")
         for uri in self.entries:

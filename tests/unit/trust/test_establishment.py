@@ -159,6 +159,7 @@ def test_who_said_it() -> None:
         {"validFrom": "2026-11-01"},
         {"validFrom": "2026-11-01T00:00:00"},
         {"validUntil": "soon"},
+        {"validUntil": ""},
         {"id": ""},
         {"entries": []},
         {"entries": {OTHERS: []}},
