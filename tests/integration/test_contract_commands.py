@@ -523,6 +523,7 @@ def test_questions_for_approval_are_answered(hired: Hire) -> None:
     (wanted,) = hired.until(acme, lambda shown: len(shown["requests"]) == 1)["requests"]
     (no,) = hired.on(acme, "approve", wanted["move"], "--refuse").values
     assert no["act"] == "refuse", "and not the name of the command, which says yes"
+    hired.until(globex, lambda shown: not shown["requests"])
     answers = [json.loads(row.raw) for row in asyncio.run(_rows(globex, "Approval"))]
     assert [(one["request"], one["granted"], one["uses"]) for one in answers] == [
         (asked[0], True, 3),
