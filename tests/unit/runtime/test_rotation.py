@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,9 @@ def made(folder: Path, *, history: bool) -> Home:
 
 def rotate_until(home: Home, step: int, rotate: Callable[[Home], object] = rotate_key) -> bool:
     """Rotates in a process that is killed before it takes one step in the folder; whether there were so many."""
-    child = os.fork()
+    with warnings.catch_warnings():  # from Python 3.12 on, where a test before has left threads: the child needs none
+        warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         steps = iter(range(step))
 
