@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,28 @@ async def test_companies_whose_keys_were_replaced_hire_each_other(tmp_path: Path
         result = await hirer.hire(provider.own.id, **asked)
         assert result["summary.txt"] == REPORT.splitlines()[0]
         for peer in (hirer, provider):
+            pack = await export_pack(peer.ledger, peer.artifacts, peer.own.id, result.engagement)
+            report = verify_pack(pack, now=peer.clock.now())
+            assert report.ok, report.steps
+
+
+@pytest.mark.parametrize("replaced", ["hirer", "provider"])
+async def test_who_looked_up_the_keys_just_before_takes_what_the_new_one_signed(tmp_path: Path, replaced: str) -> None:
+    """HIRE-KEY-10: credential and status list; the other side works on, with the documents of before."""
+    asked: dict[str, Any] = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR"}
+    acme, globex = await two_homes(tmp_path)
+    async with AsyncExitStack() as stays, AsyncExitStack() as leaves:
+        opened = {
+            role: await (leaves if role == replaced else stays).enter_async_context(Peer.open(home))
+            for role, home in (("hirer", acme), ("provider", globex))
+        }
+        await opened["hirer"].hire(opened["provider"].own.id, **asked)
+        await leaves.aclose()
+        home = acme if replaced == "hirer" else globex
+        rotate_organisation_key(home, drop=True)
+        opened[replaced] = await leaves.enter_async_context(Peer.open(Home(home.path)))
+        result = await opened["hirer"].hire(opened["provider"].own.id, **asked)
+        for peer in opened.values():
             pack = await export_pack(peer.ledger, peer.artifacts, peer.own.id, result.engagement)
             report = verify_pack(pack, now=peer.clock.now())
             assert report.ok, report.steps

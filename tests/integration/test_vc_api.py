@@ -24,12 +24,13 @@ from undersigned.credentials import (
     status_entries,
     verify_shown,
 )
+from undersigned.daemon import Peer
 from undersigned.daemon.vc_api import VcApi
 from undersigned.encoding import JsonObject, multibase_decode, multibase_encode, shift
 from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable, ProofError
 from undersigned.jsonld import CONTEXTS
-from undersigned.proof import proof_config
-from undersigned.runtime import ControlPart, Home
+from undersigned.proof import attach, prepare, proof_config
+from undersigned.runtime import ControlPart, Home, rotate_organisation_key
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -285,6 +286,30 @@ async def test_credentials_of_others_are_verified(api: Control, kind: str, suite
     assert (await api.verify(party.prove(of(party, validUntil=shift(now, -60)), config))).code == "policy_denied"
     foreign = party.prove(of(party), config | {"verificationMethod": "did:example:nobody#key"})
     assert (await api.verify(foreign)).status == 400
+
+
+async def test_what_an_issuer_signed_by_a_new_key_is_verified(tmp_path: Path) -> None:
+    """HIRE-KEY-10: a credential, and one that is shown; its document was looked up just before."""
+    home, holder = make_home(tmp_path / "globex"), Party("holder")
+    options = {"challenge": CHALLENGE, "domain": DOMAIN}
+    async with controlled(make_home(tmp_path / "acme")) as api:
+        for first in ("credentials", "presentations", "credentials"):
+            async with Peer.open(Home(home.path)) as issuer:
+                organisation, now, key = issuer.organisation, api.peer.clock.now(), issuer.home.key("organisation")
+                assert organisation is not None
+                unsigned = of(holder, issuer=organisation.id)
+                config = credential_config("eddsa-jcs-2022", organisation.methods("assertionMethod")[0], now)
+                signed = attach(unsigned, config, key.sign_now(prepare(unsigned, config, "Ed25519")))
+                config = proof_config("eddsa-jcs-2022", holder.method, "authentication", now, **options)
+                shown = {
+                    "verifiablePresentation": holder.prove(presentation(holder, signed), config),
+                    "options": options,
+                }
+                bodies = {"credentials": {"verifiableCredential": signed, "options": {}}, "presentations": shown}
+                for path in sorted(bodies, key=lambda one, first=first: one != first):
+                    heard = await api.post(f"/{path}/verify", bodies[path])
+                    assert heard.status == 200, heard
+            rotate_organisation_key(home)
 
 
 async def test_an_enveloped_credential_is_verified(api: Control) -> None:

@@ -16,13 +16,14 @@ from histories import Log, document_at
 from parties import Party
 from support import refuses
 from undersigned.bridges.gates import ContractKeys
+from undersigned.credentials import read_credential
 from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
 from undersigned.daemon.answers import Document
-from undersigned.daemon.new_keys import LOOK_UPS, NewKeys
 from undersigned.did import DidDocument, make_document
 from undersigned.encoding import Digest, Instant, canonicalize, digest_bytes, seconds_between, shift
 from undersigned.errors import VerificationError
-from undersigned.runtime import SystemClock
+from undersigned.runtime import NewKeys, SystemClock
+from undersigned.runtime.negotiation.new_keys import LOOK_UPS
 from undersigned.runtime.signers import generate_key
 from undersigned.transport import Identity
 from unit.runtime.sites import publish, site
@@ -203,6 +204,32 @@ async def test_a_provider_whose_document_is_none_any_more_is_refused_wherever_th
             world.hirer.gatherer._documents.clear()
             with refuses(VerificationError, "did_document_invalid"):
                 await desk.keys(world.contract)
+
+
+async def test_who_shows_keys_that_are_none_has_an_issuer_looked_up_a_few_times_in_a_minute(world: World) -> None:
+    """HIRE-KEY-10: whoever shows a credential writes what it likes into it. One for something else is no reason."""
+    document = await world.hirer.document_of(world.provider.own.id)
+    paths, new_keys = fetched(world), NewKeys(world.hirer)
+    refused = VerificationError("key_not_authorized", "not listed")
+    forged = {
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "type": ["VerifiableCredential"],
+        "issuer": document.id,
+        "credentialSubject": {"id": "did:example:anybody"},
+        "proof": {"verificationMethod": f"{document.id}#none"},
+    }
+    for _ in range(LOOK_UPS + 2):
+        with refuses(VerificationError, "key_not_authorized"):
+            await new_keys.of_issuers([read_credential(forged)], {document.id: document}, refused)
+    assert len(paths) == LOOK_UPS
+    forged["proof"] = {"verificationMethod": document.methods("assertionMethod")[0]}
+    for method, error in (
+        (forged, refused),
+        ({**forged, "proof": {}}, VerificationError("key_weak", "of small order")),
+    ):
+        with refuses(VerificationError, error.code):
+            await NewKeys(world.hirer).of_issuers([read_credential(method)], {document.id: document}, error)
+    assert len(paths) == LOOK_UPS
 
 
 async def test_a_document_that_was_deactivated_is_looked_up_no_more_often(world: World) -> None:

@@ -85,7 +85,8 @@ function checkNames(of) {
 
 /** That a credential is its issuer's, of a kind that may say it, and in its time. @param {any} credential @param {Said} said @param {Pick<import('./did.js').Resolver, 'resolve'>} resolver @param {number} now */
 export async function verifyIssued(credential, said, resolver, now) {
-  await verifyAlone(credential, { did: await resolver.resolve(said.issuer), purpose: 'assertionMethod', now, foreign: true });
+  const method = [credential.proof].flat()[0]?.verificationMethod; // HIRE-KEY-10
+  await verifyAlone(credential, { did: await resolver.resolve(said.issuer, { method, relationship: 'assertionMethod' }), purpose: 'assertionMethod', now, foreign: true });
   // last: what only does not count now has to be its issuer's all the same
   checkClaims(credential, said);
   const { begins = -Infinity, ends = Infinity } = said;

@@ -157,11 +157,11 @@ export class Resolver {
 
   /**
    * @param {string} did
-   * @param {{fresh?: boolean, proving?: boolean, method?: string}} [options] `fresh`: at most 5 minutes old, `proving`: 10 seconds, else one hour. Where
-   *   `method` is not listed, its key may be a new one, and the document is fetched again, though not more often than every 10 seconds
+   * @param {{fresh?: boolean, proving?: boolean, method?: string, relationship?: Relationship}} [options] `fresh`: at most 5 minutes old, `proving`: 10 seconds,
+   *   else one hour. Where `method` is not listed, its key may be a new one, and the document is fetched again, though not more often than every 10 seconds
    * @returns {Promise<Document>}
    */
-  async resolve(did, { fresh = false, proving = false, method } = {}) {
+  async resolve(did, { fresh = false, proving = false, method, relationship = 'authentication' } = {}) {
     if (Object.hasOwn(this.documents, did)) {
       if (did.startsWith('did:web:')) webUrl(did, true);
       return checkForm(this.documents[did], did);
@@ -170,7 +170,7 @@ export class Resolver {
     check(/^did:[a-z0-9]+:./.test(did), 'did_document_invalid', 'no DID');
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
-    const missing = method !== undefined && !(kept && listed(kept.document, 'authentication').has(method));
+    const missing = method !== undefined && !(kept && listed(kept.document, relationship).has(method));
     const [at, passed] = [this.now(), performance.now() / 1000];
     // By either clock: that of the process stands still while the machine sleeps, ours where it was set back.
     if (kept && Math.max(at - kept.at, passed - kept.passed) <= (missing || proving ? 10 : fresh ? 300 : 3600)) return kept.document;

@@ -34,6 +34,36 @@ test('path and query are asked for as they are written, and a URL with more than
   server.close();
 });
 
+test('a document that lacks a key of an issuer is fetched once more, and not for every name (HIRE-KEY-10)', async (t) => {
+  const of = { did: '', names: ['key-1'], fetched: 0, now: 1_800_000_000 };
+  const { method: named } = keyOfDidKey(randomBytes(32));
+  const publicKeyMultibase = named.split('#')[1];
+  const server = createServer((_, answer) => {
+    of.fetched += 1;
+    const verificationMethod = of.names.map((name) => ({ id: `${of.did}#${name}`, type: 'Multikey', controller: of.did, publicKeyMultibase }));
+    answer.end(JSON.stringify({ '@context': ['https://www.w3.org/ns/did/v1'], id: of.did, verificationMethod, assertionMethod: verificationMethod.map(({ id }) => id) }));
+  }).listen(0, 'localhost');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  of.did = `did:web:localhost%3A${/** @type {any} */ (server.address()).port}`;
+  const resolver = new Resolver({ local: true, now: () => of.now });
+  const look = async (/** @type {string} */ name, relationship = /** @type {const} */ ('assertionMethod')) => {
+    await resolver.resolve(of.did, { method: `${of.did}#${name}`, relationship });
+    return of.fetched;
+  };
+  assert.equal(await look('key-1'), 1);
+  of.names = ['key-2', 'key-1'];
+  assert.equal(await look('key-2'), 1, 'it was fetched seconds ago');
+  of.now += 11;
+  assert.equal(await look('key-1'), 1, 'one that is listed is no reason');
+  assert.equal(await look('key-2'), 2);
+  assert.equal(await look('key-2'), 2);
+  assert.equal(await look('none'), 2);
+  of.now += 11;
+  assert.equal(await look('none'), 3);
+  assert.equal(await look('none'), 3);
+});
+
 test('bytes that are not those of the digest are none, and no more is read than is taken (HIRE-ART-03)', async () => {
   const server = createServer((_, answer) => answer.end('four')).listen(0, 'localhost');
   await once(server, 'listening');

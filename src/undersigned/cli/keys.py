@@ -9,7 +9,6 @@ import click
 from undersigned.did import entries_left
 from undersigned.errors import ConfigurationError, LocalProtocolError
 from undersigned.runtime import (
-    FRESH_SECONDS,
     Home,
     SystemClock,
     bound_to_key,
@@ -129,7 +128,6 @@ def _rotate_organisation(out: Out, home: Home, *, drop: bool) -> None:
     method, anew = rotate_organisation_key(home, drop=drop)
     out.value({"did": method.partition("#")[0], "method": method, "dropped": drop, "signedAnew": list(anew)})
     out.line(f"new key {method}; it signs what is issued from now on")
-    out.line(f"who looked up the keys before refuses what it signs for {FRESH_SECONDS // 60} minutes more, at most")
     if drop:
         out.line(f"the keys before are taken out: what they signed holds no more, but for {len(anew)} signed anew")
     others = [one for one in anew if anew[one] != home.configuration.did]

@@ -23,11 +23,10 @@ from undersigned.bridges.nonces import NonceWindows
 from undersigned.encoding import Amount, Did, DidUrl, Digest, EngagementId, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.runtime import Agent, Conversation, Permit
+from undersigned.runtime import Agent, Conversation, NewKeys, Permit
 from undersigned.scope import Action
 
 from .control import ControlAnswer, Route
-from .new_keys import NewKeys
 
 __all__ = [
     "AnswerToSign",

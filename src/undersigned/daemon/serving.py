@@ -36,6 +36,7 @@ from undersigned.runtime import (
     Conversation,
     Fields,
     Meter,
+    NewKeys,
     Sent,
     bytes_limits,
     looked_up_for,
@@ -46,7 +47,6 @@ from undersigned.transport import Identity, LogBudget
 
 from .answers import ArtifactRequest, ArtifactResponse
 from .listener import TOLD, TOLD_SECONDS
-from .new_keys import NewKeys
 
 __all__ = ["ArtifactDoor", "SignedRequests", "signed_headers"]
 

@@ -8,8 +8,9 @@ Source: protocol-spec/control.md; Verifiable Credential API v0.3, W3C Credential
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, cast
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -25,18 +26,19 @@ from undersigned.credentials import (
     verify_issued,
     verify_shown,
 )
-from undersigned.encoding import JsonObject, to_struct
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, JsonObject, to_struct
 from undersigned.errors import ConfigurationError, CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.proof import attach, prepare, proof_config, proofs_of
-from undersigned.runtime import Agent, StatusRegister
+from undersigned.runtime import FRESH_SECONDS, Agent, NewKeys, StatusRegister
 
 from .control import ControlAnswer, Route, problem
 
 __all__ = ["VcApi"]
 
-FRESH_SECONDS: Final = 300.0
-"""How old a DID document may be by which something is verified."""
+_T = TypeVar("_T")
+
 _DATA_MODEL: Final = "https://www.w3.org/TR/vc-data-model#"
 _SECURITY: Final = "https://w3id.org/security#"
 _STATUS_LIST: Final = "https://www.w3.org/ns/credentials/status-list#"
@@ -122,6 +124,7 @@ class VcApi:
         self._agent = agent
         self._register = register
         self._contexts = contexts
+        self._new_keys = NewKeys(agent)
 
     @property
     def routes(self) -> Mapping[tuple[str, str], Route]:
@@ -219,8 +222,8 @@ class VcApi:
         try:
             credential = read_credential(asked.verifiable_credential, contexts=self._contexts)
             documents = await self._agent.documents_of((credential.issuer,), FRESH_SECONDS)
-            now = self._agent.clock.now()
-            verify_issued(credential, documents=documents, now=now, contexts=self._contexts)
+            verify = partial(verify_issued, credential, now=self._agent.clock.now(), contexts=self._contexts)
+            await self._verified(verify, (credential,), documents)
             await self._clear((credential,))
         except UndersignedError as error:
             return _verdict(error)
@@ -231,20 +234,30 @@ class VcApi:
         try:
             shown = read_presentation(asked.verifiable_presentation, contexts=self._contexts)
             challenge, domain = _answers(shown)
-            verified = verify_shown(
+            verify = partial(
+                verify_shown,
                 shown,
                 # Only who names a challenge can know whether it is the right one.
                 challenge=challenge if asked.options.challenge is None else asked.options.challenge,
                 domain=domain if asked.options.domain is None else asked.options.domain,
-                documents=await self._agent.documents_of(shown.parties, FRESH_SECONDS),
                 now=self._agent.clock.now(),
                 contexts=self._contexts,
                 foreign=True,
             )
-            await self._clear(verified)
+            documents = await self._agent.documents_of(shown.parties, FRESH_SECONDS)
+            await self._clear(await self._verified(verify, shown.credentials, documents))
         except UndersignedError as error:
             return _verdict(error)
         return _verdict(None)
+
+    async def _verified(
+        self, verify: Callable[..., _T], credentials: tuple[Credential, ...], documents: Mapping[Did, DidDocument]
+    ) -> _T:
+        """What `verify` gives by these documents, or by newer ones of issuers whose key is in none of them."""
+        try:
+            return verify(documents=documents)
+        except UndersignedError as error:
+            return verify(documents=await self._new_keys.of_issuers(credentials, documents, error))
 
     async def _clear(self, verified: tuple[Credential, ...]) -> None:
         """Returns if nothing was withdrawn, by lists that are fetched now."""

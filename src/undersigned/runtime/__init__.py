@@ -120,6 +120,7 @@ from undersigned.runtime.log.witnesses import Witness, Witnesses, WitnessPart, w
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.negotiation.known_tasks import SBOM_FORMATS, TASKS
 from undersigned.runtime.negotiation.learned import admission, withdrawn_as
+from undersigned.runtime.negotiation.new_keys import NewKeys
 from undersigned.runtime.negotiation.order import Order, bytes_limits, order_in
 from undersigned.runtime.negotiation.papers import key_lookup
 from undersigned.runtime.negotiation.statements import drop_approval, load_approvers, sign_approval
@@ -176,6 +177,7 @@ __all__ = [
     "ListenPart",
     "LogProofLine",
     "Meter",
+    "NewKeys",
     "ObjectArtifacts",
     "OfferPart",
     "Order",

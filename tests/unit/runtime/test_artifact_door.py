@@ -16,13 +16,13 @@ from undersigned.bridges.nonces import NonceWindow
 from undersigned.daemon.answers import ArtifactRequest, ArtifactResponse
 from undersigned.daemon.gate_desk import Ask, GateDesk, RequestSigner, Visit
 from undersigned.daemon.listener import TOLD
-from undersigned.daemon.new_keys import LOOK_UPS
 from undersigned.daemon.serving import MAX_TOLD, ArtifactDoor, signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import ProofError, ResolutionError, ScopeError, UndersignedError
 from undersigned.runtime import Job
 from undersigned.runtime.fetching.fetcher import asker, strangers
+from undersigned.runtime.negotiation.new_keys import LOOK_UPS
 from undersigned.scope import Grant, Limit, Scope
 
 pytestmark = pytest.mark.usefixtures("logs_as_they_come")

@@ -18,15 +18,26 @@ from support import refuses
 from undersigned.credentials import (
     Credential,
     check_status,
+    credential_config,
     encode_list,
     enveloped_credential,
     read_credential,
     status_entry,
     status_urls,
 )
+from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, parse_instant, shift
 from undersigned.errors import CredentialError
-from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home, generate_key
+from undersigned.proof import attach, prepare
+from undersigned.runtime import (
+    Gatherer,
+    GathererLimits,
+    Home,
+    StatusKeeper,
+    create_home,
+    generate_key,
+    rotate_organisation_key,
+)
 from undersigned.runtime.engagement.kept import signed_bytes
 from undersigned.runtime.fetching.fetcher import looked_up_for
 from undersigned.testing import NOON, HandClock
@@ -305,6 +316,32 @@ async def test_a_list_past_its_own_end_is_asked_for_again(kept: Kept) -> None:
     kept.at += 11
     assert await kept.look(86_400) == "status_unavailable"
     assert kept.host.asked == 5
+
+
+async def test_the_first_list_by_a_new_key_is_taken(kept: Kept) -> None:
+    """HIRE-KEY-10: whose document was looked up just before; by a key that is none it costs one look-up more."""
+    home = kept.host.home
+    before = home.organisation_document()
+    method, _ = rotate_organisation_key(home)
+    config = credential_config("eddsa-jcs-2022", method, NOON)
+    unsigned = kept.host.list()
+    key = Home(home.path).key("organisation")
+    kept.host.body = canonicalize(attach(unsigned, config, key.sign_now(prepare(unsigned, config, "Ed25519"))))
+    known, asked = {300: before, 0: before}, list[float]()
+
+    async def document(_: str, max_age: float) -> DidDocument:
+        asked.append(max_age)
+        found = known[int(max_age)]
+        assert found is not None
+        return found
+
+    async with StatusKeeper(kept.gatherer, document, kept.clock, seconds=lambda: kept.at) as kept.keeper:
+        assert await kept.look(0) == "status_unavailable"
+        known[0] = Home(home.path).organisation_document()
+        assert await kept.look(0) == "clear"
+        kept.host.body, kept.at = canonicalize(kept.host.signed(unsigned, generate_key("Ed25519"))), kept.at + 1
+        assert await kept.look(0) == "status_unavailable", "by a key that it is not, which no document makes good"
+    assert asked == [300, 0, 300, 0, 300]
 
 
 async def test_a_failure_replaces_nothing_and_is_not_remembered(kept: Kept) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from undersigned.credentials import LIST_JWT, Credential, StatusList, signed_document, status_urls, verify_status_list
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, digest_bytes
-from undersigned.errors import CredentialError, FormatError, UndersignedError
+from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
 from undersigned.runtime.clock import Clock, steady_seconds
 
 from .fetcher import asker, parse_url
@@ -209,10 +209,15 @@ class StatusKeeper:
         if known is not None and (known.raw, known.document) == (digest, document.raw_digest):
             # The same bytes by the same keys say the same; whether they are still valid, whoever looks will ask.
             kept = msgspec.structs.replace(known, since=since)
-        elif len(raw) <= INLINE_BYTES:
-            kept = self._verified(url, issuer, raw, digest, document, since)
         else:
-            kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
+            try:
+                if len(raw) <= INLINE_BYTES:
+                    kept = self._verified(url, issuer, raw, digest, document, since)
+                else:
+                    kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
+            except CredentialError as error:
+                document = await self._newer(issuer, document, since, error)
+                kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
         known = self._kept.get((url, issuer))  # as of now: another fetch may have ended meanwhile
         if known is not None and known.since > since and _older(kept.list, known.list):
             return known  # it began later, and overtook this one: nothing went back
@@ -222,6 +227,23 @@ class StatusKeeper:
             raise CredentialError("status_unavailable", text)
         self._keep((url, issuer), kept)
         return kept
+
+    async def _newer(self, issuer: Did, document: DidDocument, since: float, refused: CredentialError) -> DidDocument:
+        """The document of an issuer that signs a list by a key that is not in this one: one of after its fetch began.
+        There are no more of these than of lists (HIRE-KEY-10).
+
+        Raises:
+            CredentialError: `refused`: for something else, or there is no newer one to be had.
+        """
+        if not isinstance(refused.__cause__, VerificationError) or refused.__cause__.code != "key_not_authorized":
+            raise refused
+        try:
+            newer = await self._resolve(issuer, self._seconds() - since)
+        except UndersignedError:
+            raise refused from None
+        if newer.raw_digest == document.raw_digest:
+            raise refused
+        return newer
 
     def _verified(
         self, url: str, issuer: Did, raw: bytes, digest: Digest, document: DidDocument, since: float
