@@ -114,13 +114,17 @@ def test_work_goes_on_from_its_cursor(open_world: Open) -> None:
     assert story(world.provider, name).count("Delivery") == 1
 
 
-@pytest.mark.parametrize("ends", ["work", "Cancel"])
+@pytest.mark.parametrize("ends", ["work", "Cancel", "offered late", "offered in Suspend", "offered after Cancel"])
 def test_work_that_a_start_has_no_handler_for_waits_for_one_that_has(
     ends: str, open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever asked something with the folder of a provider whose program was down had failed all that it had to do."""
+    """Whoever asked something with the folder of a provider whose program was down had failed all that it had to do.
+    And what a program offered a moment after its start, as one that opens two peers does, waited at every start anew.
+    """
+    attempts: list[str | None] = []
 
     async def work(job: Job) -> None:
+        attempts.append(job.cursor)
         if job.cursor is None:
             await job.progress(cursor="chapter 3")
             await asyncio.Event().wait()
@@ -133,15 +137,30 @@ def test_work_that_a_start_has_no_handler_for_waits_for_one_that_has(
         world.restart(world.provider)
         world.settle(10)
     assert [one["error"] for one in logs if one["event"] == "work waits"] == [
-        "nothing here does 'summary'; it goes on at the next start of what does"
+        "nothing here does 'summary'; it goes on once something offers it, here or at a later start"
     ]
     assert folded(world.provider, name).state == folded(world.hirer, name).state == "working"
-    if ends == "Cancel":
+    if ends.endswith("Cancel"):
         world.run(world.hirer.cancel(world.hirer.the(name)))
-    else:
+    elif ends.endswith("Suspend"):
+        world.run(world.hirer.changes.suspend(world.hirer.the(name), seconds=3600), 1)
+    if ends.startswith("offered"):
+
+        async def offered() -> None:
+            world.provider.offers("another")(work)
+            assert attempts == [None]
+            world.provider.offers("summary", **world.service)(work)
+
+        world.run(offered())
+        if ends.endswith("Suspend"):
+            world.settle(10)
+            assert attempts == [None]
+            world.run(world.hirer.changes.resume(world.hirer.the(name)))
+    elif ends == "work":
         world.restart(world.provider)
     world.settle(10)
     over(world, name)
+    assert attempts == ([None] if ends.endswith("Cancel") else [None, "chapter 3"])
     assert story(world.provider, name).count("Delivery") == 1
 
 

@@ -6,7 +6,7 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from undersigned.errors import ConfigurationError
 from undersigned.runtime.base import AgentBase
@@ -19,6 +19,9 @@ from undersigned.runtime.home.home import Home
 from undersigned.runtime.home.parsing import checked_name, parse_price
 from undersigned.scope import Limit
 
+if TYPE_CHECKING:
+    from undersigned.runtime.execution.work import Worker
+
 __all__ = ["Offering"]
 
 Given = TypeVar("Given", bound=Handler)
@@ -26,6 +29,9 @@ Given = TypeVar("Given", bound=Handler)
 
 class Offering(AgentBase):
     """An agent, as far as it offers its work."""
+
+    worker: Worker
+    """Who does it."""
 
     def __init__(
         self,
@@ -104,6 +110,7 @@ class Offering(AgentBase):
             self.services[task] = checked_service(service, known)
             if known is None:
                 self.bookings.places.offered(task)
+                self.worker.offered(task)
             return handler
 
         return register

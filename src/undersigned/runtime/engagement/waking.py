@@ -141,6 +141,11 @@ class Wakeful(Receiver, ABC):
 
         await self.ask(make)
 
+    def asks_again(self, key: str) -> None:
+        """Has what is pending under this key done anew, as soon as it is pending."""
+        self._served -= {key}
+        self._rouse()
+
     def put_away(self) -> None:
         """Asks for no receipt of its end any more; what is owed to the other side stands in the ledger."""
         done: asyncio.Future[None] = self._loop.create_future()

@@ -73,12 +73,23 @@ class Worker:
         self._agent = agent
         self._begun: dict[EngagementId, set[str]] = {}
         """Keys of the effects that were begun here: a turn that was not stored asks for one again."""
+        self._waiting: dict[EngagementId, tuple[str, Conversation, str]] = {}
+        """Tasks that nothing here does yet, and the keys of the effects that asked for them."""
         self.at_work: Counter[EngagementId] = Counter()
         """Engagements whose work is under way here."""
 
     def forget(self, engagement: EngagementId) -> None:
         """It is put away, and asks for no work any more."""
         self._begun.pop(engagement, None)
+        self._waiting.pop(engagement, None)
+
+    def offered(self, task: str) -> None:
+        """A task is offered that was not before: what waits for it goes on."""
+        for id, (waits_for, conversation, key) in tuple(self._waiting.items()):
+            if waits_for == task:
+                del self._waiting[id]
+                self._begun[id].discard(key)
+                conversation.asks_again(key)
 
     def begin(self, conversation: Conversation, effect: Work) -> None:
         """Begins or resumes the work of a contract: its task's handler runs, and then the `Delivery` is sent."""
@@ -161,8 +172,9 @@ class Worker:
         service = agent.services.get(job.task)
         if service is None:
             # Not failed: whoever asks something with this folder may lack the program that works here.
-            hint = f"nothing here does {job.task!r}; it goes on at the next start of what does"
+            hint = f"nothing here does {job.task!r}; it goes on once something offers it, here or at a later start"
             _log.error("work waits", engagement=conversation.id, error=hint)
+            self._waiting[conversation.id] = (job.task, conversation, effect.key)
             return
         outcome: str | None = "complete"
         try:
