@@ -117,7 +117,7 @@ def open_database(path: Path, *, making: bool) -> sqlite3.Connection:
                 # SQLite gives its other files the mode of this one.
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw",
+            f"file:{quote(bytes(path))}?mode=rw",
             uri=True,
             isolation_level=None,
             check_same_thread=False,

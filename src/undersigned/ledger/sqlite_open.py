@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from undersigned.errors import ConfigurationError, LedgerUnavailable
 from undersigned.ledger.base import Ledger
@@ -80,4 +81,4 @@ def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc or not parts.path or parts.query or parts.fragment:
         raise ConfigurationError("bad_configuration", f"{url!r} names no file: write sqlite:///absolute/path")
-    return Path(unquote(parts.path))
+    return Path(os.fsdecode(unquote_to_bytes(parts.path)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -10,6 +13,7 @@ from typing import NamedTuple, cast
 import click
 import pytest
 
+from undersigned import Peer, create_home
 from undersigned.cli import _group
 from undersigned.cli.options import FilePath
 from undersigned.encoding import digest_bytes
@@ -328,3 +332,21 @@ def test_help_says_what_is_to_be_put_in_each_place() -> None:
         words = set(shown.strip("[]").replace("=", "|").split("|"))
         assert not words & {"PATH", "DIRECTORY", "INTEGER", "FLOAT", "INTEGER RANGE", "FLOAT RANGE"}, place
         assert "TEXT" not in words or place.parameter.opts[0] in prose, place
+
+
+def test_a_folder_may_stand_where_this_python_has_no_letters_for_the_name(tmp_path: Path) -> None:
+    """With PYTHONUTF8=0 and no locale each command that reads the ledger ended in an error of Python's."""
+    folder = tmp_path / "für alle"
+    folder.mkdir()
+    home = create_home(folder / "acme", name="Acme", local=True)
+
+    async def started() -> None:
+        async with Peer.open(home):
+            assert home.ledger.exists()
+
+    asyncio.run(started())
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for line in ("ledger list", "ledger checkpoint", "ledger forks"):
+        command = [sys.executable, "-m", "undersigned", *line.split(), "--home", "acme", "--json"]
+        ran = subprocess.run(command, cwd=folder, env=os.environ | plain, capture_output=True, text=True, timeout=60)
+        assert (ran.returncode, ran.stderr) == (0, "")

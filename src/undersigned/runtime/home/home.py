@@ -187,13 +187,13 @@ class Home:
     @property
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
-        return f"sqlite://{quote(str(self.ledger.absolute()))}"
+        return f"sqlite://{quote(bytes(self.ledger.absolute()))}"
 
     @property
     def books_url(self) -> str | None:
         """URL of the file in which this agent books together with other processes, if there is one."""
         name = self.configuration.books
-        return None if name is None else f"sqlite://{quote(str((self.path / name).absolute()))}"
+        return None if name is None else f"sqlite://{quote(bytes((self.path / name).absolute()))}"
 
     @property
     def anchors(self) -> Path:
