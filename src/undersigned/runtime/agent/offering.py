@@ -83,7 +83,8 @@ class Offering(AgentBase):
     ) -> Callable[[Given], Given]:
         """Decorator: this `async` function does `task` for whoever hires us at `price` or more, and delivers
         `delivers`, one thing or several; in place of what the settings offer of that task, if they do. `media_type` is
-        of each that `job.deliver` gives no other.
+        of each that `job.deliver` gives no other. Offer before the peer is entered, or right after, with no `await` in
+        between: whoever asks before is told that it is not offered. Work that is unfinished waits for it.
 
         Whatever it raises fails this work alone. In a task that it starts itself, or a callback that it hands to the
         loop, `SystemExit` and `KeyboardInterrupt` end the loop, as asyncio has it, and so the work for everybody.
