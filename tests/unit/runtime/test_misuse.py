@@ -983,7 +983,14 @@ async def test_a_membership_is_issued_in_a_folder_that_is_named(tmp_path: Path) 
     assert await issue_membership(str(home.path)) == home.path / "credentials" / "membership.json"
     with refuses(ConfigurationError, "bad_configuration"):
         await issue_membership(3)  # type: ignore[arg-type]
-    wrong: list[dict[str, Any]] = [{"days": "30"}, {"days": 1.5}, {"days": True}, {"clock": 3}]
+    wrong: list[dict[str, Any]] = [
+        {"days": "30"},
+        {"days": 1.5},
+        {"days": True},
+        {"days": 0},
+        {"days": -5},
+        {"clock": 3},
+    ]
     for options in wrong:
         with refuses(ConfigurationError, "bad_configuration"):
             await issue_membership(home, **options)

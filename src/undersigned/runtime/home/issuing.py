@@ -54,8 +54,8 @@ async def issue_membership(home: Home | Path | str, *, days: int = 365, clock: C
         OSError: It cannot be written.
     """
     check_plug("clock", clock, "now")
-    if type(days) is not int:
-        raise ConfigurationError("bad_configuration", f"days: expected a whole number, got {days!r:.60}")
+    if type(days) is not int or days < 1:
+        raise ConfigurationError("bad_configuration", f"days: expected a whole number, 1 or more, got {days!r:.60}")
     home = home if isinstance(home, Home) else Home(home)
     part = home.configuration.organisation
     claim = Membership(id=home.configuration.did, member_of=part.did if part else "")
