@@ -846,6 +846,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/resumed-after-revoked",
     ),
     "HIRE-LD-06": ("presentations/too-many-nodes", "presentations/lost-*", "presentations/fractions-rdfc"),
+    "HIRE-LD-08": ("presentations/labels-*",),
     "HIRE-VC-02": ("presentations/claim-with-*schema",),
     "HIRE-VC-03": (
         "schemas/credentials/*",

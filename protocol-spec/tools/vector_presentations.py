@@ -60,6 +60,7 @@ def presentation_vectors() -> Iterator[Vector]:
     """All of them."""
     yield from _shown()
     yield from _credentials()
+    yield from _labels()
     yield from _shapes()
     yield from _claims()
     yield from _proofs()
@@ -312,6 +313,38 @@ def _credentials() -> Iterator[Vector]:
     yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
     twice = signed(changed(document, id=AGENT.did))
     yield _vector("id-twice", "the credential has the id of its subject", answer(twice), "schema_violation")
+
+
+def _labels() -> Iterator[Vector]:
+    """Nodes without a name under RDF suites, of which RDFC-1.0 says how they are labelled."""
+    contexts = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
+    plain = {**unsigned("membership"), "@context": contexts, "type": ["VerifiableCredential"]}
+
+    membership = signed(unsigned("membership"), suite="eddsa-rdfc-2022")
+
+    def vector(name: str, says: str, parts: Any, of: str | None = None, **way: Any) -> Vector:
+        document = changed(plain, credentialSubject={"id": AGENT.did, "parts": parts})
+        said = signed(document, suite="eddsa-rdfc-2022") if of is None else {**document, "proof": membership["proof"]}
+        return _vector(f"labels-{name}", says, answer(said, **way), of)
+
+    def linked(size: int) -> Made:
+        return {"next": linked(size - 1)} if size > 1 else {}
+
+    def trees(pairs: int) -> list[Made]:
+        return 3 * [{"of": 5 * [{}]}] + pairs * [{"of": {}}]
+
+    yield vector("of-a-chain", "a chain of five nodes, shown under an RDF suite", linked(5), suite="eddsa-rdfc-2022")
+    parts = [{"t": ["\U0001f600", "\uffee"]}, {"t": ["\uffee", "\uff00"]}, {"t": "\U0001f600"}]
+    yield vector("by-code-points", "nodes that differ by how characters are ordered", parts)
+    yield vector("of-trees", "nodes that are alike: 9,999 steps", trees(18))
+    yield vector("of-one-more-tree", "two nodes more: 10,007 steps", trees(19), "canon_limit")
+    issuer = EcParty("issuer", "P-384")
+    document = changed(plain, issuer=issuer.did, credentialSubject={"id": AGENT.did, "parts": linked(5)})
+    shown = answer(signed(document, issuer, suite="ecdsa-rdfc-2019"))
+    yield _vector("labels-p-384", "a chain that a P-384 key has signed: by SHA-384", shown, keys=signers(AGENT, issuer))
+    single = answer(membership, suite="eddsa-rdfc-2022")
+    again = {**single, "verifiableCredential": 2 * [membership]}
+    yield _vector("labels-shown-twice", "one credential twice, under an RDF suite", again, "canon_limit")
 
 
 def _shapes() -> Iterator[Vector]:

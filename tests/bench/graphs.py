@@ -1,4 +1,4 @@
-"""How long the engine takes for graphs that the work limit of canonicalization just lets through: it cannot be
+"""How long labels take for graphs that the work limit of canonicalization just lets through: it cannot be
 interrupted and holds the interpreter. Nothing passes or fails.
 
     make bench ARGS="--graphs"

@@ -51,7 +51,7 @@ def test_canonical_form(conformance: Path, entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("entry", entries("RDFC10MapTest"))
 def test_canonical_labels(conformance: Path, entry: dict[str, Any]) -> None:
-    """Which label each blank node gets: found by trying, since the engine gives the labelled quads only."""
+    """Which label each blank node gets: found by trying, since what comes back is the labelled quads."""
     expected = json.loads((conformance / "rdf-canon" / entry["result"]).read_text())
     given = quads(conformance, entry)
     canonical = canonical_quads(given, algorithm=algorithm(entry))
@@ -62,10 +62,10 @@ def test_canonical_labels(conformance: Path, entry: dict[str, Any]) -> None:
 def test_poison_is_refused_before_the_first_n_degree_hash(
     conformance: Path, entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine, which alone hashes to the N-th degree, is never called, and the answer takes few calls."""
+    """What alone hashes to the N-th degree is never called, and the answer takes few calls."""
     given = quads(conformance, entry)
     called: list[object] = []
-    monkeypatch.setattr("undersigned.jsonld.canonical._label", lambda *given: called.append(given))
+    monkeypatch.setattr("undersigned.jsonld.canonical.label", lambda *given: called.append(given))
     with counted_calls() as calls, refuses(FormatError, "canon_limit"):
         canonical_quads(given)
     assert not called

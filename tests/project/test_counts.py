@@ -178,7 +178,7 @@ def test_a_hire_enters_no_more_functions_than_it_did(counted: Counted, suite: st
 
 
 def test_our_own_messages_take_no_general_json_ld_processor(tape: Tape) -> None:
-    """Neither pyld nor RDFC-1.0 of pyoxigraph: messages, documents and presentations of ours take the compiled path."""
+    """Neither pyld nor RDFC-1.0: messages, documents and presentations of ours take the compiled path."""
     assert tape.done()["general"] == 0, sites(tape, "general")
 
 

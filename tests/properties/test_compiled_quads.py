@@ -137,7 +137,7 @@ def general(document: dict[str, Any], algorithm: str = "sha256") -> bytes:
 @given(documents())
 @settings(max_examples=examples(300), deadline=None)
 def test_documents(document: dict[str, Any]) -> None:
-    """Byte for byte what pyld and pyoxigraph give (HIRE-LD-01)."""
+    """Byte for byte what pyld and RDFC-1.0 give (HIRE-LD-01)."""
     assert compiled_quads(document) == general(document)
 
 

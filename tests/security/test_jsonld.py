@@ -261,9 +261,9 @@ def poison(name: str) -> Any:
 
 @pytest.mark.parametrize("name", ["clique8", "clique10", "clique16", "twins8", "twins10", "twins30", "diamonds"])
 def test_sc_25_poison_is_refused_before_it_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within a bounded number of calls, and the engine, which nobody can stop, was not started (HIRE-LD-06)."""
+    """Within a bounded number of calls, and what nobody can stop was not begun (HIRE-LD-06)."""
     called: list[Any] = []
-    monkeypatch.setattr("undersigned.jsonld.canonical._label", lambda *given: called.append(given))
+    monkeypatch.setattr("undersigned.jsonld.canonical.label", lambda *given: called.append(given))
     contexts = {**CONTEXTS, "urn:x:context": {"@context": {"relatedTo": {"@id": "urn:x:related", "@type": "@id"}}}}
     document = credential(credentialSubject=poison(name))
     document["@context"] = [*document["@context"], "urn:x:context"]
