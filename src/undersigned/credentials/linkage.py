@@ -62,13 +62,13 @@ LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
 _MEMBERS: Final = frozenset({"@context", "type", "issuer", "validFrom", "validUntil", "credentialSubject"})
 _CLAIMS: Final = frozenset({"iss", "sub", "iat", "nbf", "exp"})
 """What one that is a signed text may say as a JWT; `jti` would be its id, which it has not."""
-_ORIGIN: Final = re.compile(r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::[1-9][0-9]{0,4})?")
+_ORIGIN: Final = re.compile(r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::(?!443\Z)[1-9][0-9]{0,4})?")
 _LOCAL: Final = re.compile(r"http://localhost:[1-9][0-9]{0,4}")
 
 
 def check_origin(text: str, *, local: bool = False) -> str:
-    """`text`, once it is an origin: `https`, a host name in lower case, perhaps a port, and nothing after it; in
-    `local` state also `http://localhost` with a port.
+    """`text`, once it is an origin: `https`, a host name in lower case, perhaps a port but 443, and nothing after
+    it; in `local` state also `http://localhost` with a port.
 
     Raises:
         CredentialError: `domain_not_linked`.

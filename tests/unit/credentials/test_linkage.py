@@ -74,6 +74,16 @@ def test_both_name_each_other() -> None:
     assert refused(did_configuration([linkage(STRANGER)])) == "proof_invalid"
 
 
+@pytest.mark.parametrize("spelled", ["https://ACME.example", f"{ORIGIN}:443", f"{ORIGIN}/", f"{ORIGIN}."])
+def test_another_spelling_is_another_origin(spelled: str) -> None:
+    """HIRE-LNK-02: as text, on either side; and who wrote it so is not asked for a file."""
+    assert refused(did_configuration([linkage()]), DOMAINS | {"serviceEndpoint": spelled}) == "domain_not_linked"
+    said = linkage(credentialSubject={"id": DID, "origin": spelled})
+    assert refused(did_configuration([said])) == "domain_not_linked"
+    with pytest.raises(CredentialError, match="expected an origin such as"):
+        check_origin(spelled)
+
+
 def signed_text(**claims: Any) -> str:
     made = build_linkage(DID, ORIGIN, valid_from="2026-11-01T00:00:00Z", valid_until="2026-12-01T00:00:00Z")
     draft = credential_jwt(made | claims, f"{DID}#{KEY.name}", KEY.kind, NOW)
