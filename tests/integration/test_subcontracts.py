@@ -63,6 +63,7 @@ from undersigned.runtime import (
     export_pack,
     generate_key,
     load_engagement,
+    rotate_key,
 )
 from undersigned.runtime.agent import subcontracts
 from undersigned.runtime.engagement import waking
@@ -231,6 +232,19 @@ async def test_contracts_above_are_verified_by_fresh_did_documents(
         await hired(acme, homes)
     ages = {age for did, age in asked if did == homes[0].configuration.did}  # whom its provider hires knows it by that
     assert ages == {300}
+
+
+async def test_a_contract_above_that_was_signed_by_a_new_key_is_taken(tmp_path: Path) -> None:
+    """HIRE-KEY-10: by whoever is hired under it, and looked up its hirer just before."""
+    homes = await homes_of(tmp_path, 3)
+    async with peers_of(homes[1:], [hiring(homes[2].configuration.did), summarise]) as below:
+        for _ in range(2):
+            async with peers_of([Home(homes[0].path)], [None]) as (acme,):
+                await hired(acme, homes)
+                known = below[1].known_document(acme.own.id)
+                assert known is not None
+                assert known.raw_digest == acme.own.raw_digest
+            rotate_key(homes[0])
 
 
 def work_of(delivery: Delivery) -> WorkPredicate:

@@ -16,7 +16,6 @@ from histories import Log, document_at
 from parties import Party
 from support import refuses
 from undersigned.bridges.gates import ContractKeys
-from undersigned.credentials import read_credential
 from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
 from undersigned.daemon.answers import Document
 from undersigned.did import DidDocument, make_document
@@ -206,30 +205,25 @@ async def test_a_provider_whose_document_is_none_any_more_is_refused_wherever_th
                 await desk.keys(world.contract)
 
 
-async def test_who_shows_keys_that_are_none_has_an_issuer_looked_up_a_few_times_in_a_minute(world: World) -> None:
-    """HIRE-KEY-10: whoever shows a credential writes what it likes into it. One for something else is no reason."""
-    document = await world.hirer.document_of(world.provider.own.id)
-    paths, new_keys = fetched(world), NewKeys(world.hirer)
-    refused = VerificationError("key_not_authorized", "not listed")
-    forged = {
-        "@context": ["https://www.w3.org/ns/credentials/v2"],
-        "type": ["VerifiableCredential"],
-        "issuer": document.id,
-        "credentialSubject": {"id": "did:example:anybody"},
-        "proof": {"verificationMethod": f"{document.id}#none"},
-    }
-    for _ in range(LOOK_UPS + 2):
-        with refuses(VerificationError, "key_not_authorized"):
-            await new_keys.of_issuers([read_credential(forged)], {document.id: document}, refused)
+async def test_who_names_keys_that_are_none_has_a_party_looked_up_a_few_times_in_a_minute(world: World) -> None:
+    """HIRE-KEY-10: whoever shows something writes what it likes into it. What is refused otherwise is no reason."""
+    did, now = world.provider.own.id, SystemClock().now()
+    document = await world.hirer.document_of(did)
+    paths, new_keys = fetched(world), world.hirer.new_keys
+    for number in range(LOOK_UPS + 2):
+        with pytest.raises(VerificationError) as refused:
+            document.key_for(f"{did}#none-{number}", "assertionMethod", now=now)
+        assert await new_keys.renewed(refused.value) is None
     assert len(paths) == LOOK_UPS
-    forged["proof"] = {"verificationMethod": document.methods("assertionMethod")[0]}
-    for method, error in (
-        (forged, refused),
-        ({**forged, "proof": {}}, VerificationError("key_weak", "of small order")),
-    ):
-        with refuses(VerificationError, error.code):
-            await NewKeys(world.hirer).of_issuers([read_credential(method)], {document.id: document}, error)
-    assert len(paths) == LOOK_UPS
+    with pytest.raises(VerificationError) as elsewhere:
+        document.key_for(document.methods("assertionMethod")[0], "keyAgreement", now=now)
+    for error in (elsewhere.value, VerificationError("key_not_authorized", "of somebody else")):
+        assert await NewKeys(world.provider).renewed(error) is None
+    assert len(paths) == LOOK_UPS, "what is our own is looked up nowhere"
+    with_another_key(world)
+    await world.hirer.document_of(did, 0)
+    assert await new_keys.renewed(refused.value) == did, "it was looked up meanwhile, for something else"
+    assert len(paths) == LOOK_UPS + 1
 
 
 async def test_a_document_that_was_deactivated_is_looked_up_no_more_often(world: World) -> None:

@@ -42,7 +42,7 @@ async function verifyPartyProof(signed, proof, document, role, resolver, suites,
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
   const made = proof.created === undefined ? -Infinity : moment(proof.created); // HIRE-PRF-08 leaves it out
   check(now === undefined || made <= now + 60, 'proof_from_future', proof.created);
-  await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', now, suites });
+  await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true, method: proof.verificationMethod, relationship: 'assertionMethod' }), purpose: 'assertionMethod', now, suites });
 }
 
 /** @param {any} offered document with the offerer's proof @returns {any} what the acceptor's proof covers */
@@ -105,5 +105,6 @@ async function verifyMove(move, type, document, role, binds, resolver, now) {
   check(move.role === role && move.sender === document[role] && move.recipient === document[other(role)], 'wrong_party', type);
   check(binds, 'terms_mismatch', 'acceptance and seal'); // what costs least comes first
   check(proof.created <= proof.expires, 'proof_invalid', 'expires before created');
-  await verifyProof(rest, proof, { did: await resolver.resolve(move.sender, { fresh: true }), purpose: purposeOf(type), now });
+  const purpose = purposeOf(type);
+  await verifyProof(rest, proof, { did: await resolver.resolve(move.sender, { fresh: true, method: proof.verificationMethod, relationship: purpose }), purpose, now });
 }

@@ -144,5 +144,5 @@ export async function checkRuling({ state }, message, { resolver, at }) {
   const named = (/** @type {string} */ did) => String(proof.verificationMethod).startsWith(`${did}#`);
   const arbiter = state.arbiters.find(named) ?? state.arbiters.at(-1);
   check(arbiter !== undefined, 'terms_mismatch', 'no arbiter');
-  await verifyAlone(ruling, { did: await resolver.resolve(arbiter, { fresh: true }), purpose: 'assertionMethod', now: at, lasting: true }); // a ruling stays provable
+  await verifyAlone(ruling, { did: await resolver.resolve(arbiter, { fresh: true, method: proof.verificationMethod, relationship: 'assertionMethod' }), purpose: 'assertionMethod', now: at, lasting: true }); // a ruling stays provable
 }

@@ -223,7 +223,7 @@ class VcApi:
             credential = read_credential(asked.verifiable_credential, contexts=self._contexts)
             documents = await self._agent.documents_of((credential.issuer,), FRESH_SECONDS)
             verify = partial(verify_issued, credential, now=self._agent.clock.now(), contexts=self._contexts)
-            await self._verified(verify, (credential,), documents)
+            await self._verified(verify, documents)
             await self._clear((credential,))
         except UndersignedError as error:
             return _verdict(error)
@@ -245,19 +245,19 @@ class VcApi:
                 foreign=True,
             )
             documents = await self._agent.documents_of(shown.parties, FRESH_SECONDS)
-            await self._clear(await self._verified(verify, shown.credentials, documents))
+            await self._clear(await self._verified(verify, documents))
         except UndersignedError as error:
             return _verdict(error)
         return _verdict(None)
 
-    async def _verified(
-        self, verify: Callable[..., _T], credentials: tuple[Credential, ...], documents: Mapping[Did, DidDocument]
-    ) -> _T:
-        """What `verify` gives by these documents, or by newer ones of issuers whose key is in none of them."""
+    async def _verified(self, verify: Callable[..., _T], documents: Mapping[Did, DidDocument]) -> _T:
+        """What `verify` gives by these documents, or by a newer one of who signed by a key that is not listed there."""
         try:
             return verify(documents=documents)
         except UndersignedError as error:
-            return verify(documents=await self._new_keys.of_issuers(credentials, documents, error))
+            if await self._new_keys.renewed(error) is None:
+                raise
+        return verify(documents=await self._agent.documents_of(documents, FRESH_SECONDS))
 
     async def _clear(self, verified: tuple[Credential, ...]) -> None:
         """Returns if nothing was withdrawn, by lists that are fetched now."""

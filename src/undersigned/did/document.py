@@ -129,8 +129,9 @@ class DidDocument:
 
         Raises:
             VerificationError: `key_not_authorized`: of another DID, not in the document, not in that relationship,
-                controlled by somebody else, expired or revoked. `did_document_invalid`: its key cannot be read or is
-                of a kind not used here. `key_weak`: the key is of small order or not canonical.
+                controlled by somebody else, expired or revoked; where it is not listed there, `detail` has the document
+                as `unlisted`. `did_document_invalid`: its key cannot be read or is of a kind not used here. `key_weak`:
+                the key is of small order or not canonical.
 
         Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
         """
@@ -139,7 +140,9 @@ class DidDocument:
             return known
         # What is listed is a DID URL; what a proof names can be any text.
         if method_url not in self._allowed.get(relationship, ()):
-            raise VerificationError("key_not_authorized", f"{method_url[:160]!a} is not listed under {relationship!a}")
+            raise VerificationError(
+                "key_not_authorized", f"{method_url[:160]!a} is not listed under {relationship!a}", unlisted=self
+            )
         if method_url.partition("#")[0] != self.id:
             raise VerificationError("key_not_authorized", f"expected a key of {self.id}, got {method_url[:160]!a}")
         method = self._methods.get(method_url)

@@ -47,6 +47,7 @@ from undersigned.runtime.names import urn_of
 from undersigned.runtime.negotiation.approvals import Approvals
 from undersigned.runtime.negotiation.bargaining import Bargaining
 from undersigned.runtime.negotiation.meeting import Meeting
+from undersigned.runtime.negotiation.new_keys import NewKeys
 from undersigned.runtime.negotiation.order import Order
 from undersigned.runtime.negotiation.papers import Papers
 from undersigned.scope import Action, Limit
@@ -183,6 +184,7 @@ class Agent(Offering):
             labels=self.home.labels,
         )
         self.meeting = Meeting(self, self.approvals)
+        self.new_keys = NewKeys(self)
         self.witnesses = Witnesses(
             self.home.witnesses, self.ledger, self.own.id, self.log_key, self.gatherer, self.clock
         )

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Instant
+from undersigned.encoding import Did, Instant
 from undersigned.errors import UndersignedError
 from undersigned.ledger import Blob
 from undersigned.messages import (
@@ -53,6 +53,8 @@ that is read.
 """
 BARE: Final = frozenset({"Profile", "Start", "Delivery"})
 """Moves of every hire in which nothing is to be verified beside their proof."""
+MAX_RENEWED: Final = 2
+"""So many who signed what a move carries may have replaced their keys just before: with each all is checked again."""
 SECOND_PROOF: Final = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
 
@@ -64,10 +66,11 @@ async def check_received(
     message: VerifiedMessage,
     document: DidDocument,
     now: Instant,
+    renewed: frozenset[Did] = frozenset(),
 ) -> tuple[bytes | None, tuple[Blob, ...]]:
     """Verifies what a received move carries, which is recorded `now`: the leaf that it makes for the log, if it makes
     one, and evidence to be kept with it. `engagement` is the conversation's before this move, with what came in the
-    same turn.
+    same turn. `renewed`: whose documents were looked up once more for it (HIRE-KEY-10).
 
     Raises:
         UndersignedError: It does not hold; its path says where in the message.
@@ -115,6 +118,11 @@ async def check_received(
                 case _:
                     pass
     except UndersignedError as error:
+        if len(renewed) < MAX_RENEWED:
+            with looked_up_for(agent.whose(engagement.id, engagement.peer)):
+                newer = await agent.new_keys.renewed(error)
+            if newer is not None and newer not in renewed:
+                return await check_received(agent, conversation, engagement, message, document, now, renewed | {newer})
         # Whoever checks a document says where in it; the peer is told where in its message.
         carried = CARRIED.get(body.type, "")
         if carried and not error.path.startswith((carried, PARENTS)):

@@ -235,7 +235,7 @@ class StatusKeeper:
         Raises:
             CredentialError: `refused`: for something else, or there is no newer one to be had.
         """
-        if not isinstance(refused.__cause__, VerificationError) or refused.__cause__.code != "key_not_authorized":
+        if not isinstance(refused.__cause__, VerificationError) or "unlisted" not in refused.__cause__.detail:
             raise refused
         try:
             newer = await self._resolve(issuer, self._seconds() - since)

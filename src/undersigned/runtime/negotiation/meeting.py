@@ -28,7 +28,7 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift, write_canonical
-from undersigned.errors import CredentialError, UndersignedError
+from undersigned.errors import CredentialError
 from undersigned.messages import Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
@@ -56,7 +56,6 @@ from undersigned.trust import (
 
 from .beliefs import Beliefs
 from .decided import need_of, needed_for, recorded
-from .new_keys import NewKeys
 
 if TYPE_CHECKING:
     from undersigned.runtime.base import AgentBase
@@ -95,7 +94,6 @@ class Meeting:
         self.beliefs = Beliefs(agent)
         self.policy: Policy = agent.home.configuration.policy
         self.wallet = Wallet(agent.home)
-        self._new_keys = NewKeys(agent)
         self._shown: dict[EngagementId, CheckedPresentation] = {}
         """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
@@ -443,19 +441,12 @@ class Meeting:
             domain=self._agent.identity.did,
             holder=engagement.peer,
             engagement=engagement.id,
+            documents=documents,
             now=now,
             answered=answered,
             leave_out=True,
         )
-        try:
-            if len(read.unproved or b"") <= INLINE_BYTES:
-                shown = verify(documents=documents)
-            else:
-                shown = await asyncio.to_thread(verify, documents=documents)
-        except UndersignedError as error:  # by documents of a while ago, perhaps (HIRE-KEY-10)
-            documents = await self._new_keys.of_issuers(read.credentials, documents, error)
-            digests = {did: document.raw_digest for did, document in documents.items()}
-            shown = await asyncio.to_thread(verify, documents=documents)
+        shown = verify() if len(read.unproved or b"") <= INLINE_BYTES else await asyncio.to_thread(verify)
         if len(shown.credentials) < len(read.credentials):
             held = {one.digest for one in shown.credentials}
             beside = [f"{' '.join(one.types)} of {one.issuer}" for one in read.credentials if one.digest not in held]

@@ -9,13 +9,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.5; protocol-spec/03-con
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from undersigned.credentials import Credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Did
 from undersigned.errors import UndersignedError
+from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.transport import FailureBudget
 
 if TYPE_CHECKING:
@@ -50,27 +50,18 @@ class NewKeys:
         # Where none is at hand it may be known that there is none any more, which is asked of nobody again.
         return await self._agent.document_of(signer, 0.0 if document is not None else max_age_seconds)
 
-    async def of_issuers(
-        self, credentials: Iterable[Credential], documents: Mapping[Did, DidDocument], refused: UndersignedError
-    ) -> dict[Did, DidDocument]:
-        """`documents` by which these credentials were `refused`, with fresh ones of issuers whose key was not there.
-
-        Raises:
-            UndersignedError: `refused`: it is for something else, or there is no newer document to be had.
+    async def renewed(self, refused: UndersignedError) -> Did | None:
+        """Whose document at hand is another one now than that by which something was `refused`, because the key was not
+        listed there; None: it was refused for something else, or there is no other one to be had.
         """
-        lacking: set[Did] = set()
-        if refused.code == "key_not_authorized":
-            lacking = {
-                one.issuer for one in credentials if one.method not in documents[one.issuer].methods("assertionMethod")
-            }
-        asked = [one for one in sorted(lacking) if self._may_look_up(one)]
-        try:
-            found = await self._agent.documents_of(asked, 0.0)
-        except UndersignedError:
-            raise refused from None
-        if all(documents[did].raw_digest == document.raw_digest for did, document in found.items()):
-            raise refused
-        return {**documents, **found}
+        document = refused.detail.get("unlisted")
+        if not isinstance(document, DidDocument):
+            return None
+        found = self._agent.known_document(document.id, FRESH_SECONDS)
+        if (found is None or found.raw_digest == document.raw_digest) and self._may_look_up(document.id):
+            with suppress(UndersignedError):
+                found = await self._agent.document_of(document.id, 0.0)
+        return document.id if found is not None and found.raw_digest != document.raw_digest else None
 
     def _may_look_up(self, signer: Did) -> bool:
         """Whether it is not too often; it is counted."""
