@@ -236,7 +236,7 @@ def test_a_dispute_that_is_ended_at_once_leaves_time_for_the_ruling(open_world: 
 
 
 def rejected(
-    open_world: Open, *, arbiter: bool = True, heard: bool = True
+    open_world: Open, *, arbiter: bool = True, heard: bool = True, seconds: float = 5
 ) -> tuple[World, Conversation, asyncio.Task[HireResult]]:
     """Work that the provider calls whole, and the hirer does not; `heard`: and it hears of that."""
     look = asyncio.Event()
@@ -253,7 +253,7 @@ def rejected(
     waits = waiting(world, ours)
     look.set()
     with nullcontext() if heard else world.silence():
-        world.settle(5)
+        world.settle(seconds)
     return world, ours, waits
 
 
@@ -315,3 +315,15 @@ def test_who_hired_does_not_wait_for_those_books(open_world: Open) -> None:
     assert isinstance(error, VerificationError)
     until = shift(ours.engagement.since or "", 2 * 3600)
     assert error.message.endswith(f"may put that before the arbiter until {until}: keep a peer running")
+
+
+def test_who_hired_hears_that_its_rejection_is_disputed(open_world: Open) -> None:
+    """A program disputes at once; what was said of it then was that all is over."""
+    world, ours, waits = rejected(open_world, seconds=1)
+    assert not waits.done()
+    world.run(world.provider.changes.dispute(world.provider.the(), "Nothing is missing.", seconds=86400), 1)
+    world.settle(5)
+    assert ours.engagement.state == "disputed"
+    until = shift(ours.engagement.since or "", 86400)
+    message = str(waits.exception())
+    assert message.endswith(f"not met: whole; that is before the arbiter until {until}: keep a peer running")

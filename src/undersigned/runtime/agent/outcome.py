@@ -177,9 +177,10 @@ def _rejected(conversation: Conversation, review: Review, price: Price) -> Verif
         ours = f"our own check: {found}" if found else "our own check found nothing"
         found = f"by {verifier}, the verifier of the contract; {ours}"
     later = ""
-    if conversation.engagement.state == "closing" and disputable(conversation):
+    if (state := conversation.engagement.state) in ("closing", "disputed") and disputable(conversation):
         by = owed(conversation.engagement).by
-        later = f"; its provider may put that before the arbiter until {by}: keep a peer running"
+        told = "its provider may put that before" if state == "closing" else "that is before"
+        later = f"; {told} the arbiter until {by}: keep a peer running"
     owed_all_the_same = f"; owed {price}" if price.amount != "0" else ""
     return VerificationError(code, f"the delivery was rejected: {found}{owed_all_the_same}{later}")
 
