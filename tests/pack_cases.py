@@ -938,9 +938,13 @@ def hired_under() -> dict[str, tuple[bytes, str]]:
     above = Hire(changing=wide).sealed()
     shown = json.loads(read_archive(above.pack())["contract.json"])
     unproved = {**shown, "seal": {**shown["seal"], "proof": {}}}
+    first, second = shown["document"]["proof"]
+    nameless = {key: value for key, value in first.items() if key != "verificationMethod"}
+    by_none = {**shown, "document": {**shown["document"], "proof": [nameless, second]}}
     found = {
         "inside": (_hired_under(above, shown, "12.5"), ""),
         "under a seal with nothing in its proof": (_hired_under(above, unproved, "12.5"), "proof_missing"),
+        "under a first proof without a method": (_hired_under(above, by_none, "12.5"), "schema_violation"),
         "under a first proof of another name": (
             _hired_under(above, _by_another_name(above, shown), "12.5"),
             "proof_invalid",

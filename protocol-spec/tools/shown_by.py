@@ -212,6 +212,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/credential-of-other-contexts",
         "presentations/rdfc-proof-with-context",
         "presentations/proof-with-*",
+        "contracts/chain-*-proof-without-a-method",
     ),
     "HIRE-LD-01": ("messages/eddsa-rdfc-2022/*", "contracts/rdfc-sealed"),
     "HIRE-LD-02": ("scopes/unsorted",),

@@ -462,5 +462,13 @@ def _chains() -> Iterator[Vector]:
     signed = good["document"]
     one = {**good, "document": {**signed, "proof": signed["proof"][0]}}
     yield chain("one-proof", "a parent that only its hirer signed", [one], code="proof_invalid")
+    unproved = {**good, "document": content_of(signed)}
+    yield chain("no-proof", "a parent that nobody signed", [unproved], code="proof_missing")
+    for place, whose in enumerate(("first", "second")):
+        proofs = [{**proof} for proof in signed["proof"]]
+        del proofs[place]["verificationMethod"]
+        bare = {**good, "document": {**signed, "proof": proofs}}
+        says = f"a parent whose {whose} proof names no method"
+        yield chain(f"{whose}-proof-without-a-method", says, [bare], code="schema_violation")
     wider = changed(good, document__terms__price__amount="99")
     yield chain("changed", "a parent whose terms were changed under its proofs", [wider], code="chain_invalid")

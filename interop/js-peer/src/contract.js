@@ -24,8 +24,9 @@ function checkParties({ hirer, provider, methods, terms }) {
 /**
  * The offerer's proof on a document that is on the table: exactly one.
  * @param {any} document @param {string} sender role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now]
+ * @param {boolean} [recorded] as for `verifyPartyProof`
  */
-export async function verifyOffered(document, sender, resolver, suites, now) {
+export async function verifyOffered(document, sender, resolver, suites, now, recorded) {
   checkDocumentShape(document, '/document'); // of an offer that is void nobody reads the terms (HIRE-CTR-12)
   checkParties(document);
   const { proof, ...rest } = document;
@@ -33,15 +34,18 @@ export async function verifyOffered(document, sender, resolver, suites, now) {
   check(!Array.isArray(proof), 'proof_invalid', 'exactly one proof', '/document/proof');
   checkProofShape(proof, { suites });
   check(typeof proof.id === 'string' && /^urn:uuid:/.test(proof.id) && proof.previousProof === undefined, 'proof_invalid', 'id of the proof', '/document/proof');
-  await verifyPartyProof(rest, proof, document, sender, resolver, suites, now);
+  await verifyPartyProof(rest, proof, document, sender, resolver, suites, now, recorded);
 }
 
-/** @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
-async function verifyPartyProof(signed, proof, document, role, resolver, suites, now) {
+/**
+ * @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now]
+ * @param {boolean} [recorded] by others, who held it against the time that was then (HIRE-CTR-10)
+ */
+async function verifyPartyProof(signed, proof, document, role, resolver, suites, now, recorded = false) {
   check(proof.expires === undefined, 'unknown_term', 'a proof that expires');
   check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
   const made = proof.created === undefined ? -Infinity : moment(proof.created); // HIRE-PRF-08 leaves it out
-  check(now === undefined || made <= now + 60, 'proof_from_future', proof.created);
+  check(now === undefined || recorded || made <= now + 60, 'proof_from_future', proof.created);
   await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true, method: proof.verificationMethod, relationship: 'assertionMethod' }), purpose: 'assertionMethod', now, suites });
 }
 
@@ -51,13 +55,13 @@ export const covered = (offered) => ({ ...offered, proof: [proofsOf(offered)[0]]
 /** The document with both proofs, as it is hashed for a leaf. @param {any} offered @param {any} proof the acceptor's */
 export const countersigned = (offered, proof) => ({ ...offered, proof: [proofsOf(offered)[0], proof] });
 
-/** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] */
-export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now) {
+/** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] @param {number} [now] @param {boolean} [recorded] */
+export async function verifyAccepted(offered, proof, acceptor, resolver, suites, now, recorded) {
   checkProofShape(proof, { suites });
   const [{ id }] = proofsOf(offered);
   const before = [proof.previousProof].flat(); // one, or a list of it alone (page 07, section 7.3)
   check(before.length === 1 && before[0] === id && proof.id !== id, 'proof_invalid', 'previousProof, or id of the proof');
-  await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now);
+  await verifyPartyProof(covered(offered), proof, offered, acceptor, resolver, suites, now, recorded);
 }
 
 /** A document by itself, before its proofs are looked at. @param {any} document */
@@ -78,12 +82,13 @@ export async function verifySealed({ document, acceptance, seal }, resolver, now
   checkMessageShape(acceptance);
   checkMessageShape(seal);
   const proofs = proofsOf(document);
+  check(document.proof !== undefined, 'proof_missing', 'document', '/document/proof');
   check(Array.isArray(document.proof) && proofs.length === 2, 'proof_invalid', 'two proofs');
   const offerer = document.id.split(':').at(-2);
   const { proof, ...rest } = document;
   const offered = { ...rest, proof: proofs[0] };
-  await verifyOffered(offered, offerer, resolver, undefined, now);
-  await verifyAccepted(offered, proofs[1], other(offerer), resolver, undefined, now);
+  await verifyOffered(offered, offerer, resolver, undefined, now, true);
+  await verifyAccepted(offered, proofs[1], other(offerer), resolver, undefined, now, true);
   const [name, accepted] = [digest(document), digest(acceptance)];
   const same = JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]));
   await verifyMove(acceptance, 'Acceptance', document, other(offerer), acceptance.document === name && same, resolver, now);

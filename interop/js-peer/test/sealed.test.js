@@ -45,6 +45,13 @@ test('what is no document of a contract is none, and none without terms stands a
   await assert.rejects(verifyParents({ ...given.document, parent: digest(release), hirer: release.provider }, [{ ...given, document: release }], resolver), { code: 'schema_violation' });
 });
 
+test('whoever recorded a contract held its proofs against the time, and who is shown it does not (HIRE-CTR-10)', async () => {
+  const before = seconds(given.seal.proof.created) - 86400;
+  const { proof: [first], ...document } = given.document;
+  await verifySealed(given, resolver, before);
+  await assert.rejects(verifyOffered({ ...document, proof: first }, document.id.split(':').at(-2), resolver, undefined, before), { code: 'proof_from_future' });
+});
+
 test('a proof on a document may leave out when it was made, and name the one before it in a list (page 07, section 7.3; HIRE-PRF-08)', async () => {
   const { proof: [first, second], ...document } = given.document;
   const now = seconds(given.seal.proof.created);

@@ -315,6 +315,7 @@ def _check_party(proof: Any, document: Document, role: Role, path: str) -> None:
     method = members.get("verificationMethod")
     named = document.methods.hirer if role == "hirer" else document.methods.provider
     if method not in named:
+        check_options(proof, path=path)  # where there is no method, that is what is wrong
         raise ProofError(
             "proof_invalid",
             f"expected a proof by {' or '.join(named)}; came {method!a:.200}",

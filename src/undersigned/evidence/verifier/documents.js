@@ -86,6 +86,7 @@ async function verifySealed(document, acceptance, seal, keyFor) {
   const proofs = proofsOf(document);
   for (const [place, role] of [offerer, acceptor].entries()) {
     if (place < proofs.length && !document.methods[role].includes(proofs[place]?.verificationMethod)) {
+      checkOptions(proofs[place]);
       throw new Refused("proof_invalid", "expected a proof by a method that the document names", `/proof/${place}`);
     }
     if (place < proofs.length && has(proofs[place], "expires")) throw new Refused("unknown_term", "expected a proof that does not expire", `/proof/${place}`);
