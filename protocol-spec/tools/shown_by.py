@@ -532,7 +532,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-SUB-10": ("packs/above-*", "packs/below*", "packs/no-subcontracts"),
     "HIRE-LNK-01": ("linkage/*",),
-    "HIRE-LNK-02": ("linkage/origin-with-a-slash", "linkage/not-named-by-the-did", "linkage/of-another-origin"),
+    "HIRE-LNK-02": ("linkage/origin-*", "linkage/not-named-by-the-did", "linkage/of-another-origin"),
     "HIRE-LNK-03": (
         "linkage/another-member",
         "linkage/empty",

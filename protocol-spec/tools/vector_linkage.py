@@ -78,6 +78,10 @@ def linkage_vectors() -> Iterator[Vector]:
     yield _vector("of-another-origin", "the same DID's word on another origin", [elsewhere], no)
     slash = _signed(_linkage(credentialSubject__origin=f"{ORIGIN}/"))
     yield _vector("origin-with-a-slash", "another spelling of the origin", [slash], no)
+    for name, origin in (("in-capitals", ORIGIN.replace("acme", "ACME")), ("with-its-usual-port", f"{ORIGIN}:443")):
+        spelled = _signed(_linkage(credentialSubject__origin=origin))
+        says = "an origin that all three spell alike, and none as it is spelled"
+        yield _vector(f"origin-{name}", says, [spelled], no, names=origin, origin=origin)
     about = _signed(_linkage(credentialSubject__id=OTHER))
     yield _vector("about-another", "issued by the DID, about another", [about], no)
     more = _signed(_linkage(credentialSubject__also="x"))
@@ -148,12 +152,13 @@ def _vector(
     *,
     now: str = NOW,
     names: str = ORIGIN,
+    origin: str = ORIGIN,
     more: dict[str, Any] | None = None,
 ) -> Vector:
     case = {
         "kind": "linkage",
         "now": now,
-        "origin": ORIGIN,
+        "origin": origin,
         "did": DID,
         "documents": {DID: _document(DID, HIRER, ("LinkedDomains", names))},
         "keys": [

@@ -14,6 +14,8 @@ const METHOD = 'Inquiry#/$defs/Proof/properties/verificationMethod';
 const HEADER = ['alg', 'cty', 'kid', 'typ'];
 const CLAIMS = ['exp', 'iat', 'iss', 'nbf', 'sub'];
 const ALGORITHMS = { Ed25519: ['Ed25519', 'EdDSA'], 'P-256': ['ES256'], 'P-384': ['ES384'] };
+const ORIGIN = /^https:\/\/[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::(?!443$)[1-9][0-9]{0,4})?$/;
+const LOCAL = /^http:\/\/localhost:[1-9][0-9]{0,4}$/;
 
 /** @param {Uint8Array} bytes the file @param {{did: string, origin: string, now: number, resolver: import('./did.js').Resolver}} of */
 export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
@@ -23,6 +25,7 @@ export async function verifyLinkage(bytes, { did, origin, now, resolver }) {
   check(strange === undefined, 'unknown_term', strange);
   check(Array.isArray(file.linked_dids) && file.linked_dids.length > 0, 'schema_violation', 'linked_dids');
   check(file.linked_dids.length <= 16, 'too_large', 'linked_dids');
+  check(ORIGIN.test(origin) || (resolver.local && LOCAL.test(origin)), 'domain_not_linked', 'no origin');
   const document = await resolver.resolve(did);
   const named = (document.service ?? []).filter((one) => [one?.type].flat().includes('LinkedDomains')).flatMap((one) => endpoints(one.serviceEndpoint));
   check(named.includes(origin), 'domain_not_linked', 'the DID names another');

@@ -126,15 +126,16 @@ def verify_linkage(raw: bytes, *, origin: str, document: DidDocument, now: Insta
     """The credential that ties `origin`, whose file `raw` is, to the DID of `document`, which names the origin.
 
     Raises:
-        CredentialError: `domain_not_linked`: the document does not name the origin, or no credential in the file is
-            this DID's word on exactly this origin; and as `verify_credential`, of the one that is. `schema_violation`:
-            not such a file.
+        CredentialError: `domain_not_linked`: it is no origin, the document does not name it, or no credential in the
+            file is this DID's word on exactly this origin; and as `verify_credential`, of the one that is.
+            `schema_violation`: not such a file.
         FormatError: `too_large`, `unknown_term` and others: not such a file.
         ProofError, VerificationError: As `verify_credential`.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.15
     """
-    # Step 1: the DID names the origin.
+    # Step 1: the DID names the origin, which has one spelling. Where it may be a local one, whoever fetches knows.
+    check_origin(origin, local=True)
     if origin not in linked_origins(document):
         raise CredentialError("domain_not_linked", f"{document.id} does not name {origin}")
 
