@@ -37,6 +37,7 @@ def test_public_addresses_may_be_dialled(address) -> None:
     ],
 )  # fmt: skip
 def test_sc_05_addresses_that_are_not_dialled(address) -> None:
+    """HIRE-DID-05, in every spelling."""
     assert not may_dial(address)
 
 
