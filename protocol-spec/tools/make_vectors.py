@@ -38,6 +38,7 @@ from vector_messages import message_vectors
 from vector_packs import pack_vectors
 from vector_parts import Vector
 from vector_presentations import presentation_vectors
+from vector_records import record_vectors
 from vector_requests import request_vectors
 from vector_scopes import scope_vectors
 from vector_subcontracts import subcontract_vectors
@@ -58,6 +59,7 @@ def every() -> Iterator[Vector]:
     yield from delivery_vectors()
     yield from review_vectors()
     yield from pack_vectors()
+    yield from record_vectors()
     yield from audit_vectors()
     yield from bill_vectors()
     yield from below_vectors()

@@ -47,7 +47,7 @@ from undersigned.transparency import (
     refusal_leaf,
 )
 
-__all__ = ["pack_vector", "pack_vectors", "provider_log"]
+__all__ = ["looked_up", "pack_vector", "pack_vectors", "proved_by_log", "provider_log"]
 
 NOW: Final = "2027-11-24T09:00:00Z"
 SECONDS: Final = 1_795_510_800
@@ -102,9 +102,12 @@ FAILS_AT: Final = {
     **dict.fromkeys(("inclusion", "log", "no-proofs", "log-leaf", "decision", "witness", "witnessed-twice"), 8),
     **dict.fromkeys(("cosigned-otherwise", "cosigned-by-a-stranger", "cosigned-own", "cosigned-own-fork"), 8),
     **dict.fromkeys(("receipt-own-no-note", "inclusion-gone"), 8),
+    "review-of-another-artifact": 7,
+    "proofs-unordered": 8,
     "no-refusals": 9,
     **dict.fromkeys(("credential", "status", "no-inputs", "jwt-signature", "jwt-none", "jwt-key", "withheld"), 10),
     **dict.fromkeys(("policy-spaced", "policy-text"), 10),
+    **dict.fromkeys(("decision-about-another", "decision-about-nobody", "decision-from-nothing"), 10),
     **dict.fromkeys(("revoked", "revoked-jwt", "looked-up-offset", "looked-up-comma", "no-decisions"), 10),
 }
 """Name of a pack that is refused -> the step of HIRE-PCK-01 that does it."""
@@ -127,7 +130,7 @@ def pack_vectors() -> Iterator[Vector]:
     alone = write_pack(lines, **PROVIDERS, **own_log | {"inclusion": None})
     yield _vector("inclusion-gone", "a checkpoint without what is in it", alone, {"code": "log_proof_invalid"})
     raws = [(one.message.type, one.raw) for one in said]
-    seen = _proved(said, raws)
+    seen = proved_by_log(said, raws)
     note = seen["checkpoint"]
     early = write_pack(lines, **PROVIDERS, **seen | {"checkpoint": note + _witnessed(note, 0)})
     says = "a checkpoint that a witness cosigned whose clock was at its beginning"
@@ -146,16 +149,16 @@ def pack_vectors() -> Iterator[Vector]:
         ("revoked", "a decision that allowed what the list that it names speaks against", (9,), False, {}),
         ("revoked-jwt", "the same of signed texts (JWT)", (9,), True, {}),
     ):
-        shown = write_pack(lines, **PROVIDERS, **own_log, **_looked_up(said, places, jwt=jwt))
+        shown = write_pack(lines, **PROVIDERS, **own_log, **looked_up(said, places, jwt=jwt))
         yield _vector(name, says, shown, {"code": "revoked"} if places else whole, ISSUER)
         for kind, code in kinds.items():
             yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code}, ISSUER)
-    for name, says, looked_up, code in (
-        ("looked-up-ages", "a credential for all the years that there are", _looked_up(said, (), times=AGES), ""),
-        ("looked-up-offset", "one until an offset that is none", _looked_up(said, (), times=OFF), "schema_violation"),
-        ("looked-up-comma", "one with a comma before the end of a list", _looked_up(said, (), comma=True), "bad_json"),
+    for name, says, consulted, code in (
+        ("looked-up-ages", "a credential for all the years that there are", looked_up(said, (), times=AGES), ""),
+        ("looked-up-offset", "one until an offset that is none", looked_up(said, (), times=OFF), "schema_violation"),
+        ("looked-up-comma", "one with a comma before the end of a list", looked_up(said, (), comma=True), "bad_json"),
     ):
-        shown = write_pack(lines, **PROVIDERS, **own_log, **looked_up)
+        shown = write_pack(lines, **PROVIDERS, **own_log, **consulted)
         yield _vector(name, says, shown, {"code": code} if code else whole, ISSUER)
     for name, says, policy, code in (
         ("policy", "a policy in canonical form", b'{"name":"trust"}', ""),
@@ -165,7 +168,7 @@ def pack_vectors() -> Iterator[Vector]:
         shown = write_pack(lines, **PROVIDERS, **own_log, policies=[policy])
         yield _vector(name, says, shown, {"code": code} if code else whole)
     yield from _recorded(said, lines)
-    proved = write_pack(lines, **PROVIDERS, **_proved(said, raws))
+    proved = write_pack(lines, **PROVIDERS, **proved_by_log(said, raws))
     yield _vector("proved", "proofs of moves and of two decisions, one of which is withheld", proved, whole)
     for kind, code in PROVED_KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(proved, kind), {"code": code})
@@ -328,7 +331,7 @@ def _recorded(said: list[VerifiedMessage], lines: list[Line]) -> Iterator[Vector
     whole = write_pack(
         [*lines[:-1], lines[-1]._replace(raw=last)],
         **PROVIDERS,
-        **_proved(said, raws, refused),
+        **proved_by_log(said, raws, refused),
         refusals=[refused],
     )
     expected = {"contract": sealed.document, "state": "closed"}
@@ -365,7 +368,7 @@ def _witnessed(note: str, seconds: int = SECONDS) -> str:
     return cosignature_line(by.did, by.public_key, seconds, by.sign(cosigned_text(read_note(note).text, seconds)))
 
 
-def _looked_up(
+def looked_up(
     said: list[VerifiedMessage],
     places: tuple[int, ...],
     *,
@@ -415,7 +418,7 @@ def _looked_up(
     return {"credentials": [signed], "statuses": [told], "decisions": [canonicalize(decision)]}
 
 
-def _proved(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusals: bytes) -> dict[str, Any]:
+def proved_by_log(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusals: bytes) -> dict[str, Any]:
     """The provider's log, grown by its moves, refusals and two decisions, and all that is proved by it."""
     sealed = next(one.message for one in said if isinstance(one.message, Seal))
     contract = sealed.ledger

@@ -560,7 +560,7 @@ def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
         assert (failed.code, failed.number) == (expected["code"], expected["step"])
         return
     assert failed is None
-    assert (report.contract, report.state) == (expected["contract"], expected["state"])
+    assert (report.contract, report.state) == (expected.get("contract"), expected["state"])
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(read(folder, "input.json")["pack"]))) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(members["manifest.json"])

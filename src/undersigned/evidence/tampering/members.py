@@ -284,7 +284,7 @@ def _refusal(pack: Opened) -> Files:
 MEMBERS: Final[Mapping[str, Tampering]] = MappingProxyType(
     {
         "contract": Tampering("a higher price in the contract, and not in the offer", 5, _contract),
-        "unsealed": Tampering("there was no contract", 5, _unsealed),
+        "unsealed": Tampering("the contract is gone, as if there was none", 5, _unsealed),
         "another-contract": Tampering("the manifest names another contract", 5, _another_contract),
         "signers": Tampering("the two proofs on the contract change places", 5, _signers),
         "statement": Tampering("another payload in a statement's envelope", 6, _statement),
