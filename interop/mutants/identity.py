@@ -219,8 +219,16 @@ def _any_context() -> None:
 
 @mutant("canonicalizes whatever it is shown", "HIRE-LD-06", "credential-many-nodes")
 def _no_limit() -> None:
-    limits = canonical.CANON_LIMITS._replace(max_blank_nodes=10_000, max_steps=10**9)
-    processor.document_quads.__kwdefaults__["limits"] = limits
+    _limits(max_blank_nodes=10_000)
+
+
+@mutant("labels nodes however long it takes", "HIRE-LD-08", "credential-alike-nodes")
+def _patient() -> None:
+    _limits(max_steps=10**9)
+
+
+def _limits(**other: int) -> None:
+    processor.document_quads.__kwdefaults__["limits"] = canonical.CANON_LIMITS._replace(**other)
 
 
 # ---------------------------------------------------------------------- status

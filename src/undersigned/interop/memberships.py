@@ -13,6 +13,7 @@
 | `nine issuers` | one by each of nine |
 | `other context` | one with a context that nobody knows |
 | `many nodes` | one in `eddsa-rdfc-2022` of more blank nodes than anybody has to name |
+| `alike nodes` | one in `eddsa-rdfc-2022` whose blank nodes are so much alike that their labels take too long |
 | `by nobody` | one that a stranger issued, who has a status list with us |
 | `clear`, `revoked`, `unavailable` | one whose status list says so, or is gone |
 | `without multibase`, `two members`, `too short` | one whose status list is packed otherwise than it has to be |
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from undersigned.encoding import Did, Instant, JsonObject, shift
-from undersigned.testing import vouched
+from undersigned.testing import Attacker, vouched
 
 from .failures import Failure
 from .play import Play
@@ -37,6 +38,8 @@ __all__ = ["shown_credentials"]
 
 NODES: Final = 65
 """Each is a blank node, of which nobody has to name more than 64."""
+ALIKE: Final = 7
+"""Each of two nodes alike has so many more, in any order: 5,040 permutations, of 7 places."""
 UNDEFINED: Final = "https://www.w3.org/ns/credentials/undefined-terms/v2"
 
 
@@ -76,10 +79,9 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
         case "other context":
             return (vouched({**own, "@context": [*own["@context"], "https://nobody.example/v1"]}, now),)
         case "many nodes":
-            # The limit is held before the proof is looked at, so that any proof in this suite will do.
-            many = {**own["credentialSubject"], "parts": [{"name": f"part {place}"} for place in range(NODES)]}
-            proved = who.member(now, suite="eddsa-rdfc-2022")
-            return ({**proved, "@context": [*own["@context"], UNDEFINED], "credentialSubject": many},)
+            return (_of_parts(who, now, [{"name": f"part {place}"} for place in range(NODES)]),)
+        case "alike nodes":
+            return (_of_parts(who, now, [{"parts": [{"name": "part"}] * ALIKE}] * 2),)
         case "by nobody":
             stranger = play.actor("stranger")
             status = stage.status_at("clear", play.scenario.id)
@@ -91,6 +93,13 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
 def _by(issuer: Did, own: Mapping[str, Any]) -> dict[str, Any]:
     """The same membership of somebody else's."""
     return {**own, "issuer": issuer, "credentialSubject": {**own["credentialSubject"], "memberOf": issuer}}
+
+
+def _of_parts(who: Attacker, now: Instant, parts: list[Any]) -> JsonObject:
+    """The limits are held before the proof is looked at, so that any proof in this suite will do."""
+    proved: dict[str, Any] = {**who.member(now, suite="eddsa-rdfc-2022")}
+    subject = {**proved["credentialSubject"], "parts": parts}
+    return {**proved, "@context": [*proved["@context"], UNDEFINED], "credentialSubject": subject}
 
 
 def _padded(own: Mapping[str, Any], size: int, now: Instant) -> JsonObject:
