@@ -23,7 +23,6 @@ from undersigned.credentials.envelope import CREDENTIALS_CONTEXT, enveloped_cred
 from undersigned.credentials.jws import CREDENTIAL_JWT, Jws, JwsKind
 from undersigned.encoding import (
     Did,
-    DidUrl,
     Digest,
     Instant,
     JsonObject,
@@ -91,14 +90,6 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
 
     def __hash__(self) -> int:
         return hash(self.digest)
-
-    @property
-    def method(self) -> DidUrl:
-        """The verification method by which it is signed, as it says; empty if it names none."""
-        if self.jws is not None:
-            return self.jws.method
-        named: Any = lone_proof(self.json).get("verificationMethod")
-        return named if isinstance(named, str) else ""
 
     @property
     def shown(self) -> JsonObject:

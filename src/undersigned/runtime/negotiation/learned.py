@@ -20,6 +20,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, canonicalize
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Admitted, TrustStore
+from undersigned.proof import proofs_of
 from undersigned.runtime.fetching.gather import FRESH_SECONDS
 from undersigned.trust import Status, edge_of
 
@@ -51,8 +52,13 @@ def admission(
         CredentialError, FormatError: As `edge_of`: it makes no edge.
     """
     edge = edge_of(credential, contracts=contracts, evidence=evidence)
+    if credential.jws is not None:
+        method = credential.jws.method
+    else:
+        (proof,) = proofs_of(credential.json)  # that there is exactly one, and what it has, was verified
+        method = str(proof["verificationMethod"])
     raw = canonicalize(credential.shown) if credential.has_status else None
-    return Admitted(edge, document.key_for(credential.method, "assertionMethod", now=now), raw)
+    return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
 
 
 def withdrawn_as(error: CredentialError) -> Status | None:
