@@ -143,8 +143,10 @@ async def test_a_provider_that_reads_slowly_keeps_its_part_of_an_aiohttp_applica
 ) -> None:
     """HIRE-GTS-17: what a handler returned is under way until it is read, and that who asked leaves is no error."""
 
+    body = bytes(16_000_000)
+
     async def large(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=bytes(16_000_000))
+        return web.Response(body=body)
 
     async with at_work(tmp_path) as world, world.desk() as desk:
         gate = RequestGate(desk, world.rules)

@@ -113,10 +113,10 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     with open_file(path) as file, naming(path):
         # No more is asked for than there is: all of it would be taken from the memory first.
         size = os.fstat(file.fileno()).st_size
-        data = file.read(min(size, most) + 1)
+        data = file.read(size + 1) if size <= most else b""
         if len(data) > size:  # it grew meanwhile, or is of those that never say how large they are
             data += file.read(most + 1 - len(data))
-    if len(data) > most:
+    if max(size, len(data)) > most:
         raise OSError(errno.EINVAL, f"larger than {most} bytes", str(path))
     return data
 

@@ -51,8 +51,13 @@ def test_no_more_than_was_said(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "file")
     with (tmp_path / "endless").open("wb") as file:
         file.truncate(1 << 40)  # without a block on the disk
-    with pytest.raises(OSError, match="larger than"):
-        read_file(tmp_path / "endless")
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="larger than"):
+            read_file(tmp_path / "endless")
+        assert tracemalloc.get_traced_memory()[1] < DEFAULT_BUFFER_SIZE + 10_000, "nothing of it was read"
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_has_no_end_is_not_opened(tmp_path: Path) -> None:
