@@ -101,7 +101,8 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 target = target.replace(f"{{{name}}}", segment)  # a segment holds no braces: they are not in a URI
             amounts = {unit: str(body_bytes) if text == BODY else text for unit, text in rule.amounts.items()}
             return Action(name=rule.action, target=target, amounts=amounts, facts=rule.facts), asked
-        raise _unmapped("no rule maps this method and path")
+        takes_it = "" if asked.query is None else " that takes a query"
+        raise _unmapped(f"no rule{takes_it} maps this method and path")
 
 
 def read_rules(table: Mapping[str, Any]) -> GateRules:

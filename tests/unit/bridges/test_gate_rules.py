@@ -111,6 +111,13 @@ def test_what_no_rule_maps_is_no_action(rules: GateRules, method: str, path: str
     assert refused.value.detail["clause"] == "rules"
 
 
+def test_who_runs_the_gate_reads_that_a_query_kept_a_request_from_a_rule(rules: GateRules) -> None:
+    with pytest.raises(ScopeError, match="no rule that takes a query maps this method and path"):
+        rules.action_of("GET", f"{ORIGIN}/repos/app/files/a?x=1", 0)
+    with pytest.raises(ScopeError, match="no rule maps this method and path"):
+        rules.action_of("GET", f"{ORIGIN}/nothing", 0)
+
+
 EVADED = """
 origin = "https://api.acme.example"
 
