@@ -191,10 +191,15 @@ def main() -> None:
         _let_go_of_errors()
 
 
+def _said(exc: click.ClickException) -> str:
+    """On one line, as every error is; click has a list of choices below it."""
+    return exc.format_message().replace("\n\t", " ")
+
+
 def _with_code(exc: click.ClickException) -> click.ClickException:
     """What is wrong with a command line, in brief and with its code, as every error is told."""
     if isinstance(exc, click.UsageError) and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
-        return click.UsageError(f"{brief(exc.format_message())}  (bad_configuration)", exc.ctx)
+        return click.UsageError(f"{brief(_said(exc))}  (bad_configuration)", exc.ctx)
     return exc
 
 
@@ -208,7 +213,7 @@ def _code() -> int:
 
             from .output import Out, told
 
-            told(Out(as_json=True), ConfigurationError("bad_configuration", exc.format_message()))
+            told(Out(as_json=True), ConfigurationError("bad_configuration", _said(exc)))
         else:
             with suppress(OSError):  # nobody can be told; the exit code says it
                 _with_code(exc).show()

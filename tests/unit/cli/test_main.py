@@ -120,6 +120,7 @@ def test_version() -> None:
         (("nonsense",), "No such command 'nonsense'"),
         (("--nonsense",), "No such option"),
         (("hire",), "Missing argument 'DID'"),
+        (("rule", "x"), "Choose from: for_hirer, for_provider, divided"),
         (("hire", "did:web:a.example"), "Missing option '--task'"),
         (("hire", "did:web:a.example", "more", "--task", "sbom"), "unexpected extra argument"),
         (("hire", "did:web:a.example", "--task", "sbom", "--wait", "0"), "--wait"),
