@@ -5,6 +5,7 @@ Source: protocol-spec/14-gates.md, section 14.5
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -25,6 +26,8 @@ __all__ = [
 BUFFERS: Final = (bytes, bytearray, memoryview)
 SIGNED_FIELDS: Final = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
+_REQUESTED: Final = re.compile(r"(?i:https?)://[^/?#]+[^#]*")
+"""A fragment is signed if it is there, and sent by nobody."""
 
 
 def of_kind(name: str, given: object, kind: type | tuple[type, ...], what: str) -> None:
@@ -58,6 +61,9 @@ def check_request(method: str, url: str, body: bytes | None) -> None:
     """Returns if this can be a request. Raises as `of_kind`."""
     of_kind("method", method, str, "text such as GET")
     of_kind("url", url, str, "text")
+    if _REQUESTED.fullmatch(url) is None:
+        what = f"url: expected http:// or https://, a host, and no fragment, got {url!r:.200}"
+        raise FormatError("schema_violation", what, path="/url")
     if has_empty_query(url):  # gates refuse it (HIRE-GTS-02), and it would be sent without the ?
         what = f"url: expected no query, or something in it, got {url:.200}"
         raise FormatError("schema_violation", what, path="/url")
