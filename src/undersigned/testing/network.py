@@ -50,7 +50,13 @@ class Network:
     def shuffled(
         self, *, drop: float = 0.0, repeat: int = 1, only: Callable[[Parcel], bool] | None = None
     ) -> Iterator[Parcel]:
-        """What is there now, in some order: each parcel lost with probability `drop`, else 1 to `repeat` times."""
+        """What is there now, in some order: each parcel lost with probability `drop`, else 1 to `repeat` times.
+
+        Raises:
+            ValueError: `repeat` is less than 1.
+        """
+        if repeat < 1:
+            raise ValueError(f"repeat: expected at least 1, got {repeat}; what is lost is said by `drop`")
         chosen = [
             parcel
             for parcel in self.sent

@@ -122,6 +122,8 @@ class Playbook:
 
         Raises:
             ValueError: No path leads to `at`, or there is no such side.
+            ProofError: `proof_from_future`: the clocks are more than 60 seconds apart, and what is said on the way is
+                refused; set the clocks apart once it is there.
         """
         for role in skew or {}:
             _require_role(role)

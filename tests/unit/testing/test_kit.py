@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from undersigned.encoding import Instant
-from undersigned.errors import FormatError
+from undersigned.errors import FormatError, ProofError
 from undersigned.protocol import HIRER, PROVIDER
 from undersigned.testing import (
     NOON,
@@ -49,6 +49,8 @@ def test_one_seed_gives_the_same_bytes() -> None:
         (lambda: Mischief(drop=30), ValueError, "drop: expected how often, from 0 to 1; got 30"),
         (lambda: Mischief(repeat="often"), ValueError, "repeat: expected how often"),  # type: ignore[arg-type]
         (lambda: Playbook("ready", skew={"alice": 3}), ValueError, "expected hirer or provider, got 'alice'"),  # type: ignore[dict-item]
+        (lambda: Playbook("ready", skew={HIRER: 61}), ProofError, "expected at most 60 s after"),
+        (lambda: list(Network(0).shuffled(repeat=0)), ValueError, "repeat: expected at least 1, got 0"),
         (lambda: Playbook("ready").side("alice"), ValueError, "expected hirer or provider, got 'alice'"),
         (lambda: hurry(nothing, factor=0), ValueError, "factor: expected more than 0"),
     ],
