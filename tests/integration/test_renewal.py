@@ -453,6 +453,29 @@ async def test_whoever_has_nothing_new_is_asked_more_and_more_seldom(tmp_path: P
         assert "Terminate" in await kinds(world.acme, acme.id)
 
 
+async def test_a_clock_that_was_set_back_keeps_nobody_from_asking(tmp_path: Path) -> None:
+    """HIRE-REN-03: it would have waited until the clock came to where it had been."""
+    async with pair(tmp_path) as world:
+        first = [issue(home, world.clock.now()) for home in world.homes]
+        for home, one in zip(world.homes, first, strict=True):
+            put(home, one)
+        await world.start()
+        task, acme, _ = await world.hired()
+        world.acme.status_watch.every_seconds = 30.0
+        withdraw(world.homes[1], first[1], world.clock.now())
+        world.fresh_lists()
+        asked: list[int] = []
+        for seconds in (100, 110, 10):
+            world.clock.ahead = seconds
+            before = len(await world.acme.ledger.summaries())
+            await world.looked(world.acme, acme)
+            if len(await world.acme.ledger.summaries()) > before:
+                asked.append(seconds)
+        assert asked == [100, 10]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_signed_texts_are_shown_once(tmp_path: Path) -> None:
     """HIRE-REN-03: a `vc+jwt` that was shown is nothing new, and nothing is opened beside the contract."""
     async with pair(tmp_path) as world:

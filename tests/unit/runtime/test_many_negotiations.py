@@ -59,6 +59,19 @@ def test_a_connection_wakes_a_few_at_a_time_and_all_in_the_end(open_world: Open)
     assert len(greeted(world.provider)) == MANY
 
 
+def test_those_under_a_contract_are_woken_first(open_world: Open) -> None:
+    """However many negotiations began before."""
+    world = open_world(handler=lingers)
+    waiting(world, MANY)
+    del world.provider.provider._answer
+    bound = world.begin(opening="5 EUR").id
+    world.settle(1)
+    assert world.provider.the(bound).engagement.contract is not None
+    world.provider.events.clear()
+    connected(world)
+    assert greeted(world.provider)[0] == bound
+
+
 def test_whoever_has_not_been_woken_speaks_first_all_the_same(open_world: Open) -> None:
     world = open_world()
     names = waiting(world, MANY)
