@@ -72,6 +72,7 @@ from undersigned.testing import (
     review,
     ruling,
     seal,
+    start,
     suspend,
     terminate,
     terms_for,
@@ -649,6 +650,10 @@ def untimely() -> Iterator[Case]:
             said = made(**{member: shift(book.parties[by].now, left)})
             yield lied(f"{said.type} that leaves {left} s", book, by, said)
             yield lied(f"the packer's own {said.type} that leaves {left} s", book, by, said, own=True)
+        book = Playbook(state)
+        under_way = book.side(by).forge(made(**{member: shift(book.parties[by].now, least)}))
+        book.advance(least)
+        yield lied(f"{said.type} that was under way for as long as it leaves", book, by, under_way)
     book = Playbook("working")
     claimed = book.hirer >> breach()
     yield lied("an end for a breach that had its time", book, HIRER, terminate("breach", names=claimed.digest))
@@ -675,6 +680,17 @@ def untimely() -> Iterator[Case]:
         if after == hour:
             book.provider.party.take(again)
         yield lied(f"an end of a rework that was long under way, {after} s later", book, HIRER, late)
+    book = Playbook("ready")
+    rare = terms_for(book.hirer.party)
+    rare = replace(rare, deadlines=replace(rare.deadlines, heartbeat="PT3H"))
+    for by, say in ((HIRER, offer(terms=rare)), (PROVIDER, acceptance()), (HIRER, seal()), (HIRER, start())):
+        book.side(by) >> say
+    book.provider >> delivery()
+    book.hold()
+    again = book.hirer >> review("rework")
+    book.advance(4 * hour + 1)
+    book.provider.party.take(again)
+    yield lied("an end of a rework that was long under way where signs of life are rare", book, HIRER, late)
     for verdict in ("rejected", "rework", "accepted"):
         for when in (0, 2 * hour, 2 * hour + 1):
             book = Playbook("delivered")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from undersigned.encoding import shift
 from undersigned.messages import VerifiedMessage
@@ -10,16 +11,21 @@ from undersigned.protocol import HIRER, OTHER, PROVIDER, Early, Received, Role, 
 from undersigned.testing import (
     Playbook,
     Say,
+    acceptance,
     breach,
     cancel,
     closing,
     delivery,
     dispute,
     minutes,
+    offer,
     resume,
     review,
+    seal,
+    start,
     suspend,
     terminate,
+    terms_for,
 )
 
 HOUR, DAY = minutes(60), minutes(24 * 60)
@@ -73,6 +79,37 @@ def test_too_little_time_is_seen(state: str, by: Role, say, member: str, least: 
         assert made is None or (made.what, made.said) == (member, shift(playbook.parties[by].now, left))
 
 
+@pytest.mark.parametrize(("state", "by", "say"), [("working", HIRER, breach()), ("delivered", PROVIDER, dispute())])
+def test_too_little_time_is_counted_from_when_it_was_signed(state: str, by: Role, say: Say) -> None:
+    """Not from when it arrived: a carrier may have had it for longer than it leaves."""
+    playbook = Playbook(state)
+    party, said = playbook.parties[OTHER[by]], playbook.side(by).forge(say)
+    playbook.advance(2 * DAY)
+    assert early(party.engagement, Received(said, party.now)) is None
+
+
+def test_a_clock_that_was_set_back_makes_nothing_early() -> None:
+    """What was recorded last has been, so it is no earlier now."""
+    playbook = Playbook("delivered")
+    hirer = playbook.hirer.party
+    playbook.advance(2 * HOUR + 1)
+    silent = playbook.provider.forge(closing(basis="silence"))
+    before = replace(hirer.engagement, last_at=hirer.now)
+    assert early(before, Received(silent, shift(hirer.now, -HOUR))) is None
+    assert early(hirer.engagement, Received(silent, shift(hirer.now, -HOUR))) is not None
+
+
+@pytest.mark.parametrize(("after", "what"), [(2 * HOUR - 121, "review"), (2 * HOUR - 120, "unheard")])
+def test_silence_that_was_claimed_too_early_is_not_what_was_unheard(after: int, what: str) -> None:
+    """The hirer said no in time: whoever closes by its silence at the time for it did not hear that."""
+    playbook = Playbook("delivered")
+    playbook.hold()
+    playbook.hirer >> review("rejected")
+    wrong = found(playbook, PROVIDER, closing(basis="silence"), after)
+    assert wrong is not None
+    assert wrong.what == what
+
+
 def test_the_end_for_a_breach_has_its_time() -> None:
     """It is the one that the breach named."""
     playbook = Playbook("working")
@@ -108,6 +145,23 @@ def test_a_deadline_of_a_rework_counts_from_when_it_was_asked_for() -> None:
     assert contract.works_from == again.message.proof.created  # type: ignore[union-attr]
     assert found(playbook, HIRER, terminate("deadline")) is None
     assert hirer.state == "working"
+
+
+def test_a_rework_that_was_long_under_way_has_its_time_although_signs_of_life_are_rare() -> None:
+    """By its own deadline, which the hirer counts from when it asked, and not from when that was heard."""
+    playbook = Playbook("ready")
+    terms = terms_for(playbook.hirer.party)
+    terms = replace(terms, deadlines=replace(terms.deadlines, heartbeat="PT3H"))
+    playbook.hirer >> offer(terms=terms)
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    playbook.hirer >> start()
+    playbook.provider >> delivery()
+    playbook.hold()
+    again: VerifiedMessage = playbook.hirer >> review("rework")
+    playbook.advance(4 * HOUR + 1)
+    assert playbook.provider.party.take(again) == "applies"
+    assert found(playbook, HIRER, terminate("deadline")) is None
 
 
 def test_what_is_suspended_ends_no_earlier_than_was_said() -> None:
