@@ -633,6 +633,19 @@ def test_a_portable_did_moves_and_its_former_name_stands_for_it() -> None:
         history.under(former.replace("globex", "initech"))
 
 
+def test_nothing_but_what_names_keys_is_under_the_former_name() -> None:
+    """HIRE-WVH-11: neither another member of a method, nor a name that only begins as the latest one."""
+    log = new_log(portable=True)
+    former, latest = log.did, f"did:webvh:{log.scid}:globex.org"
+    document: Any = document_at(latest, KEY_2, also=(former,))
+    method = document["verificationMethod"][0] | {"owner": latest}
+    document |= {"verificationMethod": [method], "keyAgreement": [f"{latest}:europe#key-2"]}
+    log.add(document, controller=CONTROLLER)
+    known: Any = json.loads(history_of(log, latest).under(former).document.raw)
+    assert known["verificationMethod"] == [{**method, "id": f"{former}#key-2", "controller": former}]
+    assert known["keyAgreement"] == document["keyAgreement"]
+
+
 def test_a_later_rotation_counts_under_the_former_name_too() -> None:
     """HIRE-WVH-11: who has the key of before the move does not act for the party any more."""
     log, former, latest = moved()
