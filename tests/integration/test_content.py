@@ -11,6 +11,7 @@ import sys
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, EngagementId, digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
+from undersigned.ledger import Commit
 from undersigned.messages import Artifact
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Home, Job, Reviewed, export_pack
 from undersigned.runtime.artifacts.incoming import Incoming
@@ -351,6 +353,97 @@ async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
         assert [code for code, _ in met] == ["store_full", "store_full"]
         assert SIZE // 2 <= met[0][1] <= met[1][1] <= SIZE // 2 + 3 * SMALL_BYTES
         assert unfinished(acme, globex) == []
+
+
+class NoRoom:
+    """Stands before a method of a ledger, and gives the store's error the first time that it is called; `after` says
+    whether the ledger did it all the same, as after a sync that failed.
+    """
+
+    def __init__(self, real: Any, wanted: Any = lambda *_: True, *, after: bool = False) -> None:
+        self.real, self.wanted, self.after = real, wanted, after
+        self.calls = 0
+
+    async def __call__(self, *of: Any) -> Any:
+        if not self.wanted(*of):
+            return await self.real(*of)
+        self.calls += 1
+        if self.calls > 1:
+            return await self.real(*of)
+        if self.after:
+            await self.real(*of)
+        raise LedgerUnavailable("store_unavailable", "away")
+
+
+def says(kind: str, commit: Commit) -> bool:
+    return any(row.type == kind for row in commit.rows)
+
+
+async def test_work_waits_for_a_store_of_its_own(tmp_path: Path) -> None:
+    """A provider's, where it books what it reads, keeps a cursor, books an action, asks for a yes, and keeps what it
+    made: whatever cannot be stored for a moment is stored after it, nothing is done again, and nothing stays booked
+    that was not done.
+    """
+    runs: list[str | None] = []
+    pay = Grant("pay", "bank:pay", "urn:bank:1", approval=True)
+    look = Grant("look", "bank:look", "urn:bank:1", limits=(Limit("count", 1),))
+
+    async def paid(job: Job) -> None:
+        async with job.act("bank:pay", "urn:bank:1"):
+            pass
+
+    async def works(job: Job) -> None:
+        runs.append(job.cursor)
+        agent = job._agent
+        ledger, folder = agent.ledger, agent.artifacts.folder
+        ledger.settle = settles = NoRoom(ledger.settle)  # type: ignore[method-assign]
+        report = await job.read("report")
+        ledger.reserve = reserves = NoRoom(ledger.reserve, after=True)  # type: ignore[method-assign]
+        async with job.act("bank:look", "urn:bank:1"):
+            pass
+        assert (settles.calls, reserves.calls) == (1, 2)
+        real = ledger.commit
+        for kind, doing in (("Progress", job.progress(cursor="half")), ("ApprovalRequest", paid(job))):
+            ledger.commit = commits = NoRoom(real, partial(says, kind))  # type: ignore[method-assign]
+            await doing
+            assert commits.calls > 1, kind
+        folder.rename(away := folder.with_name("away"))
+        folder.touch()
+        job.loop.call_later(0.2, lambda: (folder.unlink(), away.rename(folder)))
+        await job.deliver("summary.txt", str(len(report)).encode())
+
+    async def yes(_: Any) -> bool:
+        return True
+
+    async with peers(tmp_path, works) as (acme, globex):
+        sized = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=(Limit("bytes", SHORT),))
+        result = await hired(acme, globex, bytes(SHORT), scope=Scope(grants=(pay, look, sized)), approve=yes)
+        assert (result["summary.txt"], runs) == (b"1000", [None])
+        assert await globex.ledger.open_reservations(result.contract) == ()
+        assert (await globex.ledger.usage(result.contract))["look/count"] == "1"
+
+
+async def test_what_a_handler_left_waiting_for_the_store_delivers_nothing(tmp_path: Path) -> None:
+    """It ends with the work, though the store never comes back."""
+    left: list[asyncio.Task[Digest]] = []
+
+    async def works(job: Job) -> None:
+        await job.deliver("summary.txt", b"first")
+        folder = job._agent.artifacts.folder
+        folder.rename(folder.with_name("away"))
+        folder.touch()
+        left.append(asyncio.create_task(job.deliver("summary.txt", b"second")))
+        await asyncio.sleep(0.1)
+
+    async with peers(tmp_path, works) as (acme, globex):
+        hire = asyncio.create_task(hired(acme, globex, bytes(SHORT)))
+        await until(lambda: bool(left) and left[0].done())
+        with pytest.raises(ScopeError, match="the work of this job has ended"):
+            left[0].result()
+        folder = globex.artifacts.folder
+        folder.unlink()
+        folder.with_name("away").rename(folder)
+        assert (await hire)["summary.txt"] == b"first"
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import structlog
 from undersigned.attestation import ActionTaken
 from undersigned.contract import plain
 from undersigned.encoding import Digest, Instant
-from undersigned.errors import ScopeError, UndersignedError
+from undersigned.errors import LedgerUnavailable, ScopeError, UndersignedError
 from undersigned.protocol import PROVIDER, Engagement
 from undersigned.runtime.clock import clock_hint
 from undersigned.runtime.engagement.conversation import Conversation
@@ -113,13 +113,16 @@ class Admission:
         return permit
 
     async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
-        pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
+        pause, away, told, may_ask = RETRY_SECONDS, 0.0, False, approval_seconds > 0
         while True:
             self.goes_on()
             now, before = self._agent.clock.now(), self._conversation.engagement
             known = self._requests.answered()
             try:
                 return await self._agent.admit(self._conversation, asked)
+            except LedgerUnavailable as error:
+                away = await self.waits(error, away)
+                continue
             except ScopeError as error:
                 if error.code == "approval_required" and may_ask:
                     try:
@@ -137,6 +140,21 @@ class Admission:
                 told = True
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+
+    async def waits(self, error: LedgerUnavailable, paused: float = 0.0) -> float:
+        """After our own store took nothing, `paused` seconds after the time before: for how long this waited. It is
+        asked again until the work has to end, for a disk that is full for a minute costs no contract.
+
+        Raises:
+            ScopeError: As `goes_on`.
+        """
+        if not paused:
+            text = "our own store takes nothing: it is asked again until the work has to end"
+            _log.warning(text, engagement=self._conversation.id, error=str(error))
+        pause = min(2 * paused or RETRY_SECONDS, LONGEST_WAIT_SECONDS)
+        await asyncio.sleep(pause)
+        self.goes_on()
+        return pause
 
     def clocks_apart(self, error: UndersignedError, url: str) -> bool:
         """Whether what we sign is refused there since one of the clocks has leapt, which then stands in the error: it

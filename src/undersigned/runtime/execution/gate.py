@@ -19,7 +19,15 @@ import structlog
 
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
-from undersigned.errors import LedgerConflict, LedgerError, ProofError, ScopeError, UndersignedError, text_of
+from undersigned.errors import (
+    LedgerConflict,
+    LedgerError,
+    LedgerUnavailable,
+    ProofError,
+    ScopeError,
+    UndersignedError,
+    text_of,
+)
 from undersigned.ledger import Draw, Ledger, Reservation, Spent
 from undersigned.messages import Usage
 from undersigned.runtime.application import contained
@@ -278,9 +286,10 @@ class Gate:
             )
         except LedgerConflict as exc:  # no other has a fresh identifier
             raise _replayed() from exc
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, LedgerUnavailable):
             if name is None:  # else something before may be booked under it
-                # Whoever asked has left, and does nothing; the store takes this behind what it may be writing.
+                # Whoever asked has left, or asks anew; the store takes this behind what it may be writing, and what
+                # it did not say that it wrote may be written (decision 0063).
                 with suppress(LedgerError):
                     await self._ledger.release(identifier)
             raise

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ARTIFACT_READ, ContractDocument, Deliverable
 from undersigned.encoding import Amount, Did, Digest, Instant, from_struct, to_struct
-from undersigned.errors import FormatError, LocalProtocolError, UndersignedError
+from undersigned.errors import FormatError, LedgerUnavailable, LocalProtocolError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.runtime.artifacts.contents import MAX_WHOLE_BYTES
 from undersigned.runtime.artifacts.incoming import too_large
@@ -389,7 +389,8 @@ class Job:
         self, name: str, data: bytes | bytearray | memoryview | Path, media_type: str | None = None
     ) -> Digest:
         """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a buffer or
-        a path, what it holds now; a file is never held in memory as a whole.
+        a path, what it holds now; a file is never held in memory as a whole. A store of ours that is full or away is
+        waited for.
 
         Raises:
             ScopeError: `contract_expired`: the handler has returned.
@@ -397,7 +398,6 @@ class Job:
                 path, or the media type is none; `too_large`: it is more than the contract lets it be or, where that
                 names no limit, than `[artifacts]` of our settings does (HIRE-ATT-11).
             OSError: The file cannot be read, or is none.
-            LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
         self._admission.goes_on()
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -429,13 +429,19 @@ class Job:
         return named[name]
 
     async def _kept(self, data: bytes | bytearray | memoryview | Path, most: int) -> Digest:
-        artifacts = self._agent.artifacts
-        if isinstance(data, Path):
-            return (await artifacts.put_file(data, max_bytes=most)).digest
-        size = data.nbytes if isinstance(data, memoryview) else len(data)
-        if size > most:
-            raise too_large(most, f"{size} are delivered")
-        return await artifacts.put(bytes(data))  # of a buffer a copy: its owner fills it anew
+        artifacts, paused = self._agent.artifacts, 0.0
+        if not isinstance(data, Path):
+            size = data.nbytes if isinstance(data, memoryview) else len(data)
+            if size > most:
+                raise too_large(most, f"{size} are delivered")
+            data = bytes(data)  # of a buffer a copy: its owner fills it anew
+        while True:
+            try:
+                if isinstance(data, Path):
+                    return (await artifacts.put_file(data, max_bytes=most)).digest
+                return await artifacts.put(data)
+            except LedgerUnavailable as error:
+                paused = await self._admission.waits(error, paused)
 
     async def deliver_media(self, name: str, data: bytes, signer: MediaSigner, media_type: str | None = None) -> Digest:
         """As `deliver`, with a C2PA manifest in it that says who made this under which contract, signed by the

@@ -97,8 +97,12 @@ class _Requests:
             self._conversation.journal.settle(permit.used())
         else:
             until = self.incoming.size if self.incoming.total is None else self.incoming.total
-            # At once: what was reserved too much is wanted elsewhere.
-            await self._agent.gate.settle(permit, {"bytes": str(max(0, until - self._start))})
+            amounts = {"bytes": str(max(0, until - self._start))}
+            try:
+                # At once: what was reserved too much is wanted elsewhere.
+                await self._agent.gate.settle(permit, amounts)
+            except LedgerUnavailable:  # with the next thing that is stored, then
+                self._conversation.journal.settle(permit.used(amounts))
 
     def heard(self, error: BaseException) -> None:
         """Why the last request brought no more. What it got no answer to may be booked there or not: then it is not."""
